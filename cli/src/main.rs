@@ -1,0 +1,2 @@
+//! `polyphony`: run the mesh, talk to it, manage models.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Routes, clusters, endpoints and policies of the gateway: pure data, no I/O.

@@ -1,0 +1,1 @@
+//! Speech recognition: streaming, unary and batch.

@@ -1,0 +1,1 @@
+//! PCM, decode, resample, features, voice activity.

@@ -1,0 +1,1 @@
+//! How a process lives on the mesh: telemetry, TLS, health, layers, serve, connect.

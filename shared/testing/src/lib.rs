@@ -1,0 +1,1 @@
+//! Test tools: throw-away CA, port 0, log capture, patience.
