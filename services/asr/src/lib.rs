@@ -1,1 +1,7 @@
 //! Speech recognition: streaming, unary and batch.
+
+pub mod domain;
+pub mod engine;
+mod error;
+
+pub use error::Error;
