@@ -1,0 +1,53 @@
+# The commands of the project. `make help` lists them; each installs what it needs and is quick the second time.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Downloads, models and tools of a machine; builds are kept out of the clone, so that the next clone builds quickly.
+export POLYPHONY_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/polyphony
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polyphony/target
+export PATH := $(POLYPHONY_HOME)/bin:$(PATH)
+
+.PHONY: help
+help: ## List the commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: setup ## Build, then start the whole mesh with its embedded defaults (Ctrl-C stops it). ARGS="--only asr".
+	cargo build --release --locked --package polyphony-cli
+	"$(CARGO_TARGET_DIR)/release/polyphony" up $(ARGS)
+
+.PHONY: install
+install: setup ## Build and put `polyphony` and the service binaries into ~/.local/bin (PREFIX=DIR).
+	cargo build --release --locked --package polyphony-cli --package polyphony-asr --package polyphony-gateway
+	install -D -t "$(or $(PREFIX),$(HOME)/.local)/bin" "$(CARGO_TARGET_DIR)/release/polyphony" \
+		"$(CARGO_TARGET_DIR)/release/polyphony-asr" "$(CARGO_TARGET_DIR)/release/polyphony-gateway"
+
+.PHONY: test
+test: setup setup-test ## Run every test: Rust, contract, clients in other languages.
+	buf lint
+	cargo test --workspace --locked
+
+.PHONY: lint
+lint: setup setup-test ## Check format, lints, docs and the contract.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet
+	buf lint
+
+.PHONY: bench
+bench: setup setup-bench ## Measure footprint, start and throughput beside the peers, in one run.
+	cargo build --release --locked --package polyphony-cli --package polyphony-asr --package polyphony-gateway
+	"$(POLYPHONY_HOME)/bench/bin/python" tests/bench/footprint.py
+
+.PHONY: eval
+eval: setup setup-bench ## Score every engine against ground truth: make eval DATA=DIR.
+	@test -n "$(DATA)" || { echo "DATA is not set: make eval DATA=path/to/data (a folder with asr/transcripts.jsonl)" >&2; exit 64; }
+	cargo build --release --locked --package polyphony-cli
+	"$(POLYPHONY_HOME)/bench/bin/python" tests/eval/asr.py --data "$(DATA)" --polyphony "$(CARGO_TARGET_DIR)/release/polyphony"
+
+.PHONY: setup setup-test setup-bench
+setup: ; @setup/run
+setup-test: ; @setup/test
+setup-bench: ; @setup/bench
