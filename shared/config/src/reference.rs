@@ -1,0 +1,196 @@
+//! Keeps a commented reference file true: every key is in it, with its default.
+//!
+//! In the reference, a line that begins with `# ` is prose, and one that begins with `#` and no space is a key (or a
+//! section) at its default, commented out. A key whose default is nothing (`None`, an empty list or table) is shown
+//! with an example value, and must be commented out; any other key shows its default, commented out or not.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::{Error, Layers, file};
+
+/// A reference file being checked, section by section.
+#[derive(Debug)]
+pub struct Reference {
+    /// Only what is in force.
+    active: Layers,
+    /// With the commented keys.
+    full: Layers,
+    checked: Vec<String>,
+    mismatches: Vec<Mismatch>,
+}
+
+/// One lie of a reference file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mismatch {
+    /// A key that exists is not shown.
+    Missing {
+        /// The full key.
+        key: String,
+        /// Its default, as JSON.
+        default: String,
+    },
+    /// A key is shown with another value than its default.
+    Differs {
+        /// The full key.
+        key: String,
+        /// Its default, as JSON.
+        default: String,
+        /// What the file says, as JSON.
+        shown: String,
+        /// Whether that is in force, or commented out.
+        active: bool,
+    },
+    /// The file cannot be read as the section's type: an unknown key, a wrong type.
+    Unreadable(String),
+    /// A section of the file that nobody knows.
+    UnknownSection(String),
+}
+
+// === impl Reference ===
+
+impl Reference {
+    /// Takes the text of a reference file.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] if it is not TOML, with or without the commented keys.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let path = Arc::new(PathBuf::from("polyphony.toml"));
+        let layers = |text: &str| Ok::<_, Error>(Layers::of_table(file::parse(text, &path)?, None));
+        Ok(Self {
+            active: layers(text)?,
+            full: layers(&uncommented(text))?,
+            checked: Vec::new(),
+            mismatches: Vec::new(),
+        })
+    }
+
+    /// Checks section `[name]` against the defaults of its type.
+    ///
+    /// # Errors
+    /// [`Error::Unprintable`] if the struct is not a map of plain values. What is wrong with the file comes out of
+    /// [`Reference::finish`].
+    pub fn section<T: Default + Serialize + DeserializeOwned>(mut self, name: &str) -> Result<Self, Error> {
+        self.checked.push(name.to_owned());
+        let print = |section: &T| {
+            serde_json::to_value(section).map_err(|source| Error::Unprintable {
+                section: name.to_owned(),
+                source,
+            })
+        };
+        let default = print(&T::default())?;
+        for (layers, active) in [(&self.full, false), (&self.active, true)] {
+            match layers.section::<T>(name) {
+                Ok(section) => {
+                    let shown = print(&section)?;
+                    let comparison = Comparison { layers, active };
+                    comparison.compare(&mut vec![name.to_owned()], &default, &shown, &mut self.mismatches);
+                }
+                Err(error) => self.mismatches.push(Mismatch::Unreadable(error.to_string())),
+            }
+        }
+        Ok(self)
+    }
+
+    /// Everything that is wrong, in the order of the sections; empty if the file is true.
+    pub fn finish(self) -> Vec<Mismatch> {
+        let Self {
+            full,
+            checked,
+            mut mismatches,
+            ..
+        } = self;
+        let unknown = full
+            .sections()
+            .filter(|section| !checked.iter().any(|name| name == section));
+        mismatches.extend(unknown.map(|name| Mismatch::UnknownSection(name.to_owned())));
+        mismatches
+    }
+}
+
+/// One of the two readings of the file.
+struct Comparison<'a> {
+    layers: &'a Layers,
+    active: bool,
+}
+
+// === impl Comparison ===
+
+impl Comparison<'_> {
+    fn compare(&self, path: &mut Vec<String>, default: &Json, shown: &Json, out: &mut Vec<Mismatch>) {
+        if let Json::Object(defaults) = default
+            && !defaults.is_empty()
+        {
+            for (key, default) in defaults {
+                path.push(key.clone());
+                self.compare(path, default, shown.get(key).unwrap_or(&Json::Null), out);
+                path.pop();
+            }
+            return;
+        }
+        let is_shown = self.layers.node(path.iter().map(String::as_str)).is_some();
+        if !self.active && !is_shown {
+            out.push(Mismatch::Missing {
+                key: path.join("."),
+                default: default.to_string(),
+            });
+            return;
+        }
+        // An example of what has no default is free, as long as it is not in force.
+        let example = !self.active && is_nothing(default);
+        if !example && default != shown {
+            out.push(Mismatch::Differs {
+                key: path.join("."),
+                default: default.to_string(),
+                shown: shown.to_string(),
+                active: self.active,
+            });
+        }
+    }
+}
+
+fn is_nothing(value: &Json) -> bool {
+    match value {
+        Json::Null => true,
+        Json::Array(items) => items.is_empty(),
+        Json::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+/// Takes the `#` from every line that holds a commented key.
+fn uncommented(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "[]{}\"'_".contains(c)) => rest,
+        _ => line,
+    });
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+// === impl Mismatch ===
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { key, default } => {
+                write!(f, "`{key}` is not in the reference; its default is {default}")
+            }
+            Self::Differs {
+                key,
+                default,
+                shown,
+                active,
+            } => {
+                let how = if *active { "set to" } else { "shown as" };
+                write!(f, "`{key}` is {how} {shown}, but its default is {default}")
+            }
+            Self::Unreadable(error) => f.write_str(error),
+            Self::UnknownSection(name) => write!(f, "section `{name}` is not known"),
+        }
+    }
+}
