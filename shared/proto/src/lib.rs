@@ -6,17 +6,31 @@
 
 pub use polyphony::{asr, models, r#type as types};
 
-/// Includes what was generated for a package; `as` where the generator escapes a word of Rust in the file's name.
+/// A module `v1` of what was generated for a package, in a module of the package's name.
+///
+/// `file` names the generated file where the generator escapes a word of Rust in it.
 macro_rules! package {
-    ($package:literal) => {
-        package!($package as $package);
+    ($(#[$doc:meta])* $name:ident, $package:literal) => {
+        package!($(#[$doc])* $name, $package, file $package);
     };
-    ($package:literal as $file:literal) => {
-        tonic::include_proto!($file);
+    ($(#[$doc:meta])* $name:ident, $package:literal, file $file:literal) => {
+        $(#[$doc])*
+        pub mod $name {
+            #[doc = concat!("The package `", $package, "`.")]
+            #[allow(
+                missing_docs,
+                clippy::all,
+                clippy::allow_attributes_without_reason,
+                reason = "generated code"
+            )]
+            pub mod v1 {
+                tonic::include_proto!($file);
 
-        /// This package and all it imports, encoded, for reflection.
-        pub const FILE_DESCRIPTOR_SET: &[u8] =
-            include_bytes!(concat!(env!("OUT_DIR"), "/", $package, ".bin"));
+                /// This package and all it imports, encoded, for reflection.
+                pub const FILE_DESCRIPTOR_SET: &[u8] =
+                    include_bytes!(concat!(env!("OUT_DIR"), "/", $package, ".bin"));
+            }
+        }
     };
 }
 
@@ -24,39 +38,34 @@ macro_rules! package {
 pub mod google {
     pub use tonic_types::pb as rpc;
 
-    /// Work that outlives its call (AIP-151).
-    #[allow(missing_docs, clippy::all, reason = "generated")]
+    /// Work that outlives its call (AIP-151): the package `google.longrunning`.
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
     pub mod longrunning {
-        package!("google.longrunning");
+        tonic::include_proto!("google.longrunning");
+
+        /// This package and all it imports, encoded, for reflection.
+        pub const FILE_DESCRIPTOR_SET: &[u8] =
+            include_bytes!(concat!(env!("OUT_DIR"), "/google.longrunning.bin"));
     }
 }
 
 // The tree mirrors the packages, because generated code names other packages by their place in it.
 mod polyphony {
-    /// Speech recognition.
-    pub mod asr {
-        /// `polyphony.asr.v1`
-        #[allow(missing_docs, clippy::all, reason = "generated")]
-        pub mod v1 {
-            package!("polyphony.asr.v1");
-        }
-    }
-
-    /// The model store of a process.
-    pub mod models {
-        /// `polyphony.models.v1`
-        #[allow(missing_docs, clippy::all, reason = "generated")]
-        pub mod v1 {
-            package!("polyphony.models.v1");
-        }
-    }
-
-    /// What every service shares: media, anchors, receipts.
-    pub mod r#type {
-        /// `polyphony.type.v1`
-        #[allow(missing_docs, clippy::all, reason = "generated")]
-        pub mod v1 {
-            package!("polyphony.type.v1" as "polyphony.r#type.v1");
-        }
-    }
+    package!(
+        /// Speech recognition.
+        asr, "polyphony.asr.v1"
+    );
+    package!(
+        /// The model store of a process.
+        models, "polyphony.models.v1"
+    );
+    package!(
+        /// What every service shares: media, anchors, receipts.
+        r#type, "polyphony.type.v1", file "polyphony.r#type.v1"
+    );
 }
