@@ -43,9 +43,14 @@ bench: setup setup-bench ## Measure footprint, start and throughput beside the p
 
 .PHONY: eval
 eval: setup setup-bench ## Score every engine against ground truth: make eval DATA=DIR.
-	@test -n "$(DATA)" || { echo "DATA is not set: make eval DATA=path/to/data (a folder with asr/transcripts.jsonl)" >&2; exit 64; }
+	@test -n "$(DATA)" || { echo "DATA is not set: make eval DATA=DIR (a folder with asr/transcripts.jsonl)" >&2; exit 64; }
 	cargo build --release --locked --package polyphony-cli
-	"$(POLYPHONY_HOME)/bench/bin/python" tests/eval/asr.py --data "$(DATA)" --polyphony "$(CARGO_TARGET_DIR)/release/polyphony"
+	cargo build --release --locked --package polyphony-inference --example vad_probabilities
+	"$(POLYPHONY_HOME)/bench/bin/python" tests/eval/asr.py --data "$(DATA)" \
+		--polyphony "$(CARGO_TARGET_DIR)/release/polyphony"
+	"$(POLYPHONY_HOME)/bench/bin/python" tests/eval/vad.py --data "$(DATA)/asr" \
+		--ours "$(CARGO_TARGET_DIR)/release/examples/vad_probabilities" \
+		--model "$(POLYPHONY_HOME)/wheels/silero_vad/data/silero_vad.onnx"
 
 .PHONY: setup setup-test setup-bench
 setup: ; @setup/run
