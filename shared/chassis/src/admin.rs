@@ -69,6 +69,7 @@ impl Admin {
         let (close, closing) = tokio::sync::watch::channel(());
         let mut connections = JoinSet::new();
         let mut upkeep = interval(UPKEEP);
+        let mut failing = false;
         tokio::pin!(shutdown);
         loop {
             let accept = async {
@@ -81,6 +82,7 @@ impl Admin {
                 Some(_) = connections.join_next() => {}
                 (slot, accepted) = accept => match accepted {
                     Ok((stream, _)) => {
+                        failing = false;
                         let (admin, mut closing) = (self.clone(), closing.clone());
                         connections.spawn(async move {
                             let _slot = slot;
@@ -89,7 +91,10 @@ impl Admin {
                         });
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "the admin port cannot accept connections");
+                        // It fails again at once and for as long as the cause lasts; once is enough in the log.
+                        if !std::mem::replace(&mut failing, true) {
+                            tracing::warn!(%error, "the admin port cannot accept connections");
+                        }
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },

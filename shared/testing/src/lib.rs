@@ -5,6 +5,7 @@
 
 mod ca;
 mod eventually;
+mod exposition;
 mod fault_proxy;
 mod listener;
 mod logs;
@@ -13,6 +14,7 @@ mod rng;
 
 pub use ca::{Authority, Issued, Leaf, PemFiles};
 pub use eventually::{eventually, eventually_some};
+pub use exposition::{Exposition, Sample};
 pub use fault_proxy::{Direction, End, FaultProxy, Faults};
 pub use listener::listener;
 pub use logs::{Event, Logs, capture_logs};

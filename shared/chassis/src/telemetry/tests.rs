@@ -34,7 +34,7 @@ impl TraceService for Collector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.0.lock().expect("whole").push(request.into_inner());
-        Ok(Response::default())
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -59,7 +59,22 @@ impl Collector {
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("whole").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Lines {
+    fn writer(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+        let lines = self.clone();
+        move || lines.clone()
+    }
+
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().expect("whole").clone()).expect("UTF-8")
     }
@@ -82,7 +97,7 @@ fn called_with(traceparent: &str) -> HeaderMap {
 fn told<T>(config: &TelemetryConfig, call: impl FnOnce() -> T) -> (T, Lines) {
     let lines = Lines::default();
     let traces = Traces::build(config, "asr").expect("built");
-    let subscriber = subscriber::build(config, &traces, Arc::clone(&lines.0), false).expect("built");
+    let subscriber = subscriber::build(config, &traces, lines.writer(), false).expect("built");
     let result = with_default(subscriber, || {
         let result = call();
         drop(traces);
@@ -183,39 +198,51 @@ fn an_unsampled_trace_is_not_recorded() {
 }
 
 #[test]
-fn an_absent_collector_delays_nothing_and_is_told_of_once() {
-    // Nobody listens on a port that was just given back.
+fn a_collector_that_is_absent_or_mute_delays_neither_start_nor_end() {
+    // Nobody listens on a port that was just given back, and nobody ever answers on the other.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", gone.local_addr().expect("bound"));
+    let absent = gone.local_addr().expect("bound");
     drop(gone);
-    let exporter_lines = Lines::default();
-    let config = TelemetryConfig {
-        export_timeout: HumanDuration::from_millis(300),
-        flush_timeout: HumanDuration::from_millis(600),
-        ..config(Some(endpoint))
-    };
-    let started = Instant::now();
-    let traces = Traces::build(&config, "asr").expect("starts without a collector");
-    assert!(
-        started.elapsed() < Duration::from_millis(250),
-        "{:?}",
-        started.elapsed()
-    );
-    let subscriber =
-        subscriber::build(&config, &traces, Arc::clone(&exporter_lines.0), false).expect("built");
-    with_default(subscriber, || {
-        for _ in 0..3 {
-            tracing::info_span!("rpc").in_scope(|| ());
-            drop(traces.provider().force_flush());
-        }
-        let ending = Instant::now();
-        drop(traces);
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    for addr in [absent, mute.local_addr().expect("bound")] {
+        let config = TelemetryConfig {
+            // Longer than the flush, which must not wait for it.
+            export_timeout: HumanDuration::from_secs(60),
+            flush_timeout: HumanDuration::from_millis(300),
+            ..config(Some(format!("http://{addr}")))
+        };
+        let lines = Lines::default();
+        let started = Instant::now();
+        let traces = Traces::build(&config, "asr").expect("starts without a collector");
         assert!(
-            ending.elapsed() < Duration::from_secs(3),
+            started.elapsed() < Duration::from_secs(1),
             "{:?}",
-            ending.elapsed()
+            started.elapsed()
         );
-    });
+        let subscriber = subscriber::build(&config, &traces, lines.writer(), false).expect("built");
+        with_default(subscriber, || {
+            tracing::info_span!("rpc").in_scope(|| ());
+            let ending = Instant::now();
+            drop(traces);
+            assert!(
+                ending.elapsed() < Duration::from_secs(3),
+                "{:?}",
+                ending.elapsed()
+            );
+        });
+    }
+}
+
+#[test]
+fn a_process_sets_telemetry_up_once() {
+    let config = TelemetryConfig {
+        level: "off".to_owned(),
+        ..TelemetryConfig::default()
+    };
+    let guard = init(&config, "polyphony").expect("the first");
+    assert!(guard.metrics().render().contains("polyphony_build_info"));
+    let second = init(&config, "polyphony");
+    assert!(matches!(second, Err(Error::AlreadyInstalled)), "{second:?}");
 }
 
 #[tokio::test]

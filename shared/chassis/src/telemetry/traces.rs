@@ -10,6 +10,7 @@ use std::thread;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
@@ -71,8 +72,9 @@ impl Traces {
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(self.flush_timeout) {
-            tracing::warn!(%error, "the last spans were not sent");
+        // Any other failure was reported by the exporter.
+        if let Err(OTelSdkError::Timeout(after)) = self.provider.shutdown_with_timeout(self.flush_timeout) {
+            tracing::warn!(?after, "the last spans were not sent in time");
         }
     }
 }
