@@ -1,1 +1,31 @@
 //! Sessions on ONNX Runtime, devices and GPU truth.
+//!
+//! What an engine needs to run a model file, and nothing about what the model means:
+//!
+//! - [`Runtime`] finds the ONNX Runtime library and opens it on first use, so that a process without a model stays
+//!   small and starts at once;
+//! - [`DeviceChoice`] and [`Device`] say where to run, and refuse a GPU that is not there instead of quietly using the
+//!   processor; [`gpu`] reports what the NVIDIA driver says;
+//! - [`SessionPool`] holds the sessions of one model file, for callers on many threads;
+//! - [`silero`] is the one model that several services share: voice activity.
+//!
+//! It downloads nothing and verifies no digest: paths come from the model store, which did.
+
+mod config;
+mod device;
+mod error;
+mod external_data;
+pub mod gpu;
+mod pool;
+mod runtime;
+mod session;
+pub mod silero;
+
+pub use config::InferenceConfig;
+pub use device::{Device, DeviceChoice, Placement};
+pub use error::Error;
+/// The binding to ONNX Runtime, so that engines need not name its version.
+pub use ort;
+pub use pool::{Lease, Port, SessionPool};
+pub use runtime::{Loaded, Runtime};
+pub use session::{SessionSettings, TerminateOn, open};
