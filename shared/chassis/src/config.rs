@@ -9,11 +9,14 @@ use polyphony_config::{ByteSize, HumanDuration};
 use serde::{Deserialize, Serialize};
 
 /// One listening gRPC server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Where to listen. Port 0 takes a free one. Default `127.0.0.1:0`; each service sets its own.
-    pub listen: SocketAddr,
+    /// Where to listen. Port 0 takes a free one. Default: the service's own port on the loopback interface.
+    pub listen: Option<SocketAddr>,
+    /// Where `/livez`, `/readyz`, `/metrics` and `/configz` answer. Default: the port of `listen` plus 1000 (0 stays 0) on
+    /// the same interface.
+    pub admin: Option<SocketAddr>,
     /// TLS; without it the server speaks h2 in the clear.
     pub tls: Option<TlsConfig>,
     /// How much one process takes on.
@@ -152,6 +155,9 @@ pub struct ClientTlsConfig {
     pub reload_interval: HumanDuration,
 }
 
+/// How far an admin port is from its service's.
+const ADMIN_OFFSET: u16 = 1000;
+
 fn reload_default() -> HumanDuration {
     HumanDuration::from_secs(5)
 }
@@ -159,25 +165,21 @@ fn reload_default() -> HumanDuration {
 // === impl ServerConfig ===
 
 impl ServerConfig {
-    /// The defaults, listening on this port of the loopback interface.
-    pub fn on_port(port: u16) -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            ..Self::default()
-        }
+    /// Where to listen, for a service whose own port this is.
+    pub fn listen_or(&self, port: u16) -> SocketAddr {
+        self.listen
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
-}
 
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tls: None,
-            limits: LimitsConfig::default(),
-            deadlines: DeadlineConfig::default(),
-            connections: ConnectionConfig::default(),
-            drain: DrainConfig::default(),
-        }
+    /// Where the admin pages answer, for a service whose own port this is.
+    pub fn admin_or(&self, port: u16) -> SocketAddr {
+        self.admin.unwrap_or_else(|| {
+            let mut addr = self.listen_or(port);
+            if addr.port() != 0 {
+                addr.set_port(addr.port().saturating_add(ADMIN_OFFSET));
+            }
+            addr
+        })
     }
 }
 

@@ -5,17 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use opentelemetry::global;
-use opentelemetry::propagation::Injector;
+use http::{Request, Response};
 use polyphony_error::{Fault, Kind};
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::layers::lifetime::{Deadline, HEADER, format_timeout};
+use crate::layers::lifetime::{Deadline, HEADER, format_timeout, timeout_of};
+use crate::telemetry;
 
 /// A channel whose calls carry the trace context and the deadline onwards.
 ///
@@ -25,8 +22,6 @@ pub struct Outgoing<S> {
     channel: S,
     margin: Duration,
 }
-
-struct Headers<'a>(&'a mut HeaderMap);
 
 // === impl Outgoing ===
 
@@ -60,25 +55,12 @@ where
                 return Box::pin(std::future::ready(Ok(Status::from(fault).into_http())));
             }
             // A timeout set on the call itself is the caller's own affair if it is shorter.
-            let own = crate::layers::lifetime::timeout_of(request.headers());
+            let own = timeout_of(request.headers());
             if own.is_none_or(|own| left < own) {
                 request.headers_mut().insert(HEADER, format_timeout(left));
             }
         }
-        let context = Span::current().context();
-        let mut headers = Headers(request.headers_mut());
-        global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut headers));
+        telemetry::inject(request.headers_mut());
         Box::pin(self.channel.call(request))
-    }
-}
-
-// === impl Headers ===
-
-impl Injector for Headers<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        // What cannot be a header was not made by a propagator.
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
-            self.0.insert(name, value);
-        }
     }
 }

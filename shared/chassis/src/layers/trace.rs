@@ -8,19 +8,17 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body::{Body as _, Frame, SizeHint};
-use opentelemetry::global;
-use opentelemetry::propagation::Extractor;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::{Instrument, Span, field};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::request_id::{self, RequestId};
 use super::{Answer, Handler, Step, is_about_process};
 use crate::metrics::{Running, code_name};
 use crate::peer::Peer;
 use crate::serve::methods::Methods;
+use crate::telemetry;
 
 /// The layer.
 #[derive(Debug, Clone)]
@@ -47,8 +45,6 @@ struct Recorded {
     record: Option<Record>,
     span: Span,
 }
-
-struct Headers<'a>(&'a HeaderMap);
 
 // === impl Trace ===
 
@@ -111,6 +107,7 @@ fn span(service: &str, method: &str, id: &RequestId, request: &Request<Body>) ->
                 rpc.service = service,
                 rpc.method = method,
                 rpc.grpc.status_code = field::Empty,
+                trace_id = field::Empty,
                 request_id = %id,
                 peer = peer.map(|peer| field::display(peer.addr)),
                 caller = peer.and_then(|peer| peer.identity.as_ref()?.spiffe()),
@@ -123,10 +120,7 @@ fn span(service: &str, method: &str, id: &RequestId, request: &Request<Body>) ->
     } else {
         rpc!(tracing::Level::INFO)
     };
-    let parent =
-        global::get_text_map_propagator(|propagator| propagator.extract(&Headers(request.headers())));
-    // Fails only where traces are not collected, and then there is nothing to parent.
-    drop(span.set_parent(parent));
+    telemetry::adopt(&span, request.headers());
     span
 }
 
@@ -208,17 +202,5 @@ impl http_body::Body for Recorded {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-// === impl Headers ===
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
     }
 }

@@ -1,0 +1,270 @@
+//! The one way a process of the mesh starts and ends: flags, configuration, telemetry, signals, exit code.
+//!
+//! A program's `main` is `polyphony_chassis::main::<Asr>()`. `polyphony up` runs several [`Program`]s in one process by
+//! calling [`Program::run`] itself. Exit codes: 0 after a drain, 1 when the start failed, 64 for flags or a configuration
+//! that cannot be used (`EX_USAGE`).
+
+mod flags;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use polyphony_config::{Dump, Layers, Sources};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+
+use crate::accept::Ended;
+use crate::admin::Admin;
+use crate::config::ServerConfig;
+use crate::layers::admission::Admission;
+use crate::readiness::Readiness;
+use crate::shutdown::Shutdown;
+use crate::telemetry::{self, TelemetryConfig};
+use flags::Flags;
+
+/// A process of the mesh, apart from what all have in common.
+pub trait Program: Sized + Send + 'static {
+    /// Its one word: section of the configuration, name in logs, metrics and traces.
+    const NAME: &'static str;
+    /// The port it listens on unless told otherwise.
+    const PORT: u16;
+    /// The section of the configuration that is its own.
+    type Config: DeserializeOwned + Serialize + Send + 'static;
+    /// Why it cannot start.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The part of its configuration that says how it is served.
+    fn server(config: &Self::Config) -> &ServerConfig;
+
+    /// Rules that the types of the configuration cannot express.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    fn check(config: &Self::Config, layers: &Layers) -> Result<(), polyphony_config::Error> {
+        let _ = (config, layers);
+        Ok(())
+    }
+
+    /// Builds the program and serves on `listener` until [`Runtime::shutdown`].
+    ///
+    /// # Errors
+    /// When it cannot start. What fails later is a condition in [`Runtime::readiness`], or a call's own error.
+    fn run(
+        config: Self::Config,
+        runtime: Runtime,
+        listener: TcpListener,
+    ) -> impl Future<Output = Result<Ended, Self::Error>> + Send;
+}
+
+/// What a program shares with the process around it. Clones share it too.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// When to stop.
+    pub shutdown: Shutdown,
+    /// What is still awaited.
+    pub readiness: Readiness,
+    /// How much is taken on at once.
+    pub admission: Admission,
+}
+
+/// A process that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {addr}; give another address or stop what listens there")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Signals cannot be heard.
+    #[error("cannot install the signal handlers")]
+    Signals(#[source] io::Error),
+    /// The threads of the process cannot be started.
+    #[error("cannot start the runtime")]
+    Threads(#[source] io::Error),
+    /// Logs, traces or metrics cannot be set up.
+    #[error("cannot set up telemetry")]
+    Telemetry(#[source] telemetry::Error),
+    /// The program says no.
+    #[error("cannot start {name}")]
+    Program {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The sections that one file for the whole mesh may have.
+const SECTIONS: [&str; 14] = [
+    "align",
+    "analysis",
+    "asr",
+    "cli",
+    "diar",
+    "flow",
+    "gateway",
+    "llm-proxy",
+    "models",
+    "ocr",
+    "rag",
+    "telemetry",
+    "tts",
+    "video-gen",
+];
+/// `EX_USAGE` of sysexits.h.
+const USAGE: u8 = 64;
+/// Blocking work cannot be interrupted; nobody waits for it longer than this.
+const THREAD_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A configuration that was read and checked.
+struct Loaded<P: Program> {
+    program: P::Config,
+    telemetry: TelemetryConfig,
+    dump: String,
+}
+
+/// Runs the program as this process, from the command line to the exit code.
+pub fn main<P: Program>() -> ExitCode {
+    let flags = match Flags::parse(P::NAME) {
+        Ok(flags) => flags,
+        Err(error) => {
+            // Help and version are errors to clap, and none to anybody else.
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    let loaded = match Loaded::<P>::read(&flags) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            say(
+                io::stderr(),
+                &format!("{}: {}", P::NAME, polyphony_error::chain(&error)),
+            );
+            return ExitCode::from(USAGE);
+        }
+    };
+    if flags.dump_config {
+        say(io::stdout(), &loaded.dump);
+        return ExitCode::SUCCESS;
+    }
+    if flags.check {
+        return ExitCode::SUCCESS;
+    }
+    match start(loaded) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(
+                io::stderr(),
+                &format!("{}: {}", P::NAME, polyphony_error::chain(&error)),
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Listens on `addr`.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr)
+        .await
+        .map_err(|source| StartError::Bind { addr, source })
+}
+
+fn start<P: Program>(loaded: Loaded<P>) -> Result<Ended, StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    let ended = runtime.block_on(live(loaded));
+    runtime.shutdown_timeout(THREAD_PATIENCE);
+    ended
+}
+
+/// From telemetry to the end of the drain.
+async fn live<P: Program>(loaded: Loaded<P>) -> Result<Ended, StartError> {
+    let Loaded {
+        program,
+        telemetry,
+        dump,
+    } = loaded;
+    let telemetry = telemetry::init(&telemetry, P::NAME).map_err(StartError::Telemetry)?;
+    let shutdown = Shutdown::on_signals().map_err(StartError::Signals)?;
+    let server = P::server(&program);
+    let listener = bind(server.listen_or(P::PORT)).await?;
+    let admin_listener = bind(server.admin_or(P::PORT)).await?;
+    let runtime = Runtime {
+        shutdown: shutdown.clone(),
+        readiness: Readiness::new(),
+        admission: Admission::new(server.limits.max_in_flight),
+    };
+    let awaited = readiness_in_words(&runtime.readiness);
+    let admin = Admin::new(telemetry.metrics(), awaited, dump).serve(admin_listener, std::future::pending());
+    let program = P::run(program, runtime, listener);
+    let never = async {
+        admin.await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        // Boxed, for it holds all of the program.
+        ended = Box::pin(program) => ended.map_err(|source| StartError::Program {
+            name: P::NAME,
+            source: Box::new(source),
+        }),
+        // The admin pages answer to the end, so that a drain can be watched.
+        never = never => match never {},
+    }
+}
+
+fn readiness_in_words(readiness: &Readiness) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+    let readiness = readiness.clone();
+    move || {
+        let awaited = readiness.not_ready().into_iter();
+        let mut words: Vec<String> = awaited
+            .map(|(service, what)| format!("{service}: {what}"))
+            .collect();
+        if readiness.is_draining() {
+            words.push("nothing, the process is draining".to_owned());
+        }
+        words
+    }
+}
+
+/// Writes a line; a reader that went away does not matter.
+fn say(mut to: impl Write, text: &str) {
+    drop(writeln!(to, "{}", text.trim_end()));
+}
+
+// === impl Loaded ===
+
+impl<P: Program> Loaded<P> {
+    fn read(flags: &Flags) -> Result<Self, polyphony_config::Error> {
+        let sources = Sources::of_process(flags.config.clone(), flags.set.clone());
+        let layers = Layers::load(sources)?;
+        layers.check_sections(&SECTIONS)?;
+        let program: P::Config = layers.section(P::NAME)?;
+        let telemetry: TelemetryConfig = layers.section("telemetry")?;
+        telemetry
+            .check()
+            .map_err(|error| layers.invalid("telemetry", error.to_string()))?;
+        P::check(&program, &layers)?;
+        let dump = Dump::new(&layers)
+            .section(P::NAME, &program)?
+            .section("telemetry", &telemetry)?;
+        Ok(Self {
+            dump: dump.finish(),
+            program,
+            telemetry,
+        })
+    }
+}
