@@ -4,7 +4,9 @@
 //! modules, and `FILE_DESCRIPTOR_SET`: the package and all it imports, encoded for gRPC reflection.
 //! `bytes` fields are [`bytes::Bytes`]; `google.protobuf` is [`prost_types`]; `google.rpc` is [`tonic_types::pb`].
 
-pub use polyphony::{asr, models, r#type as types};
+pub use polyphony::{
+    accel, align, analysis, asr, diar, flow, llm, models, ocr, rag, tts, r#type as types, video,
+};
 
 /// A module `v1` of what was generated for a package, in a module of the package's name.
 ///
@@ -57,15 +59,55 @@ pub mod google {
 // The tree mirrors the packages, because generated code names other packages by their place in it.
 mod polyphony {
     package!(
+        /// The accelerators of a machine: devices, leases, tuning.
+        accel, "polyphony.accel.v1"
+    );
+    package!(
+        /// Forced alignment: when each word of a known text is said.
+        align, "polyphony.align.v1"
+    );
+    package!(
+        /// Pitch, stems, loudness, tempo, key and spectral features.
+        analysis, "polyphony.analysis.v1"
+    );
+    package!(
         /// Speech recognition.
         asr, "polyphony.asr.v1"
+    );
+    package!(
+        /// Speaker diarization: who speaks when.
+        diar, "polyphony.diar.v1"
+    );
+    package!(
+        /// Work of several services as one call.
+        flow, "polyphony.flow.v1"
+    );
+    package!(
+        /// One door to every language model.
+        llm, "polyphony.llm.v1"
     );
     package!(
         /// The model store of a process.
         models, "polyphony.models.v1"
     );
     package!(
+        /// Text recognition on images and documents.
+        ocr, "polyphony.ocr.v1"
+    );
+    package!(
+        /// Retrieval and answers with citations.
+        rag, "polyphony.rag.v1"
+    );
+    package!(
+        /// Speech synthesis.
+        tts, "polyphony.tts.v1"
+    );
+    package!(
         /// What every service shares: media, anchors, receipts.
         r#type, "polyphony.type.v1", file "polyphony.r#type.v1"
+    );
+    package!(
+        /// Video generation.
+        video, "polyphony.video.v1"
     );
 }
