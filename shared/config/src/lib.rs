@@ -22,6 +22,7 @@
 //! a TOML inline table; the empty text unsets an optional value.
 
 mod byte_size;
+mod data_dir;
 mod de;
 mod dump;
 mod error;
