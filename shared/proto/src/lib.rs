@@ -1,8 +1,11 @@
-//! Generated wire types, clients, servers and descriptor sets of the contract in `proto/`; no logic.
+//! Generated wire types, clients, servers and descriptor sets of the contract in `proto/`; no logic but [`time`],
+//! which keeps a hostile duration from every service at once.
 //!
 //! Every package is a module, `asr::v1` for `polyphony.asr.v1`, with its messages, its `…_client` and `…_server`
 //! modules, and `FILE_DESCRIPTOR_SET`: the package and all it imports, encoded for gRPC reflection.
-//! `bytes` fields are [`bytes::Bytes`]; `google.protobuf` is [`prost_types`]; `google.rpc` is [`tonic_types::pb`].
+//! `bytes` fields are [`prost::bytes::Bytes`]; `google.protobuf` is [`prost_types`]; `google.rpc` is [`tonic_types::pb`].
+
+pub mod time;
 
 pub use polyphony::{
     accel, align, analysis, asr, diar, flow, llm, models, ocr, rag, tts, r#type as types, video,
