@@ -5,22 +5,20 @@
 //! `UPDATE_CONTRACT=1 cargo test -p polyphony-proto`; a line that is lost or changed breaks clients and is refused, unless
 //! `UPDATE_CONTRACT=breaking` says that it is meant.
 
+mod http;
+mod lock;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use protox::Compiler;
 use protox::prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
-    MethodDescriptor, ReflectMessage, Value,
+    DescriptorPool, EnumDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
 };
 
-/// One way to reach a method over HTTP.
-struct HttpRule {
-    verb: String,
-    path: String,
-    body: String,
-}
+use crate::http::{has_field, http_rules, variables};
+use crate::lock::{described, summary};
 
 #[test]
 fn nothing_in_the_lock_is_taken_back() {
@@ -245,154 +243,6 @@ fn comments(file: &FileDescriptor) -> HashMap<Vec<i32>, String> {
         .collect()
 }
 
-/// The contract as lines that can be compared.
-fn summary(pool: &DescriptorPool) -> BTreeSet<String> {
-    let mut lines = BTreeSet::new();
-    for file in ours(pool) {
-        for message in messages(&file) {
-            lines.insert(format!("message {}", message.full_name()));
-            lines.extend(message.fields().map(|field| field_line(&field)));
-            let reserved = message.reserved_ranges().flatten();
-            lines.extend(reserved.map(|number| format!("{} reserved {number}", message.full_name())));
-        }
-        for enumeration in enums(&file) {
-            let name = enumeration.full_name();
-            lines.extend(
-                enumeration
-                    .values()
-                    .map(|value| format!("{name}.{} = {}", value.name(), value.number())),
-            );
-        }
-        for extension in file.extensions() {
-            let extended = extension.containing_message();
-            let (name, number) = (extension.full_name(), extension.number());
-            let kind = kind_name(&extension.kind());
-            lines.insert(format!(
-                "{name} = {number} {kind} extends {}",
-                extended.full_name()
-            ));
-        }
-        for method in methods(&file) {
-            let name = method.full_name();
-            let stream = |streaming| if streaming { "stream " } else { "" };
-            lines.insert(format!(
-                "rpc {name}({}{}) returns ({}{})",
-                stream(method.is_client_streaming()),
-                method.input().full_name(),
-                stream(method.is_server_streaming()),
-                method.output().full_name(),
-            ));
-            lines.extend(http_rules(&method).into_iter().map(|rule| {
-                format!("rpc {name} = {} {} {}", rule.verb, rule.path, rule.body)
-                    .trim_end()
-                    .to_owned()
-            }));
-            lines.extend(operation_info(&method).map(|types| format!("rpc {name} = operation {types}")));
-        }
-    }
-    lines
-}
-
-fn field_line(field: &FieldDescriptor) -> String {
-    let label = match field.containing_oneof() {
-        _ if field.is_map() => String::new(),
-        _ if field.is_list() => "repeated ".to_owned(),
-        Some(oneof) if oneof.is_synthetic() => "optional ".to_owned(),
-        Some(oneof) => format!("oneof {} ", oneof.name()),
-        None => String::new(),
-    };
-    format!(
-        "{} = {} {label}{}",
-        field.full_name(),
-        field.number(),
-        kind_name(&field.kind())
-    )
-}
-
-fn kind_name(kind: &Kind) -> String {
-    match kind {
-        Kind::Message(entry) if entry.is_map_entry() => {
-            let key = kind_name(&entry.map_entry_key_field().kind());
-            format!("map<{key}, {}>", kind_name(&entry.map_entry_value_field().kind()))
-        }
-        Kind::Message(message) => message.full_name().to_owned(),
-        Kind::Enum(enumeration) => enumeration.full_name().to_owned(),
-        scalar => format!("{scalar:?}").to_lowercase(),
-    }
-}
-
-/// An option of a method that is a message, by the option's full name.
-fn message_option(method: &MethodDescriptor, name: &str) -> Option<DynamicMessage> {
-    let extension = method.parent_pool().get_extension_by_name(name)?;
-    let options = method.options();
-    options
-        .has_extension(&extension)
-        .then(|| options.get_extension(&extension).as_message().cloned())?
-}
-
-fn http_rules(method: &MethodDescriptor) -> Vec<HttpRule> {
-    fn parse(rule: &DynamicMessage, rules: &mut Vec<HttpRule>) {
-        let text = |field| {
-            rule.get_field_by_name(field)
-                .and_then(|value| value.as_str().map(str::to_owned))
-        };
-        let pattern = rule.descriptor().oneofs().find(|oneof| oneof.name() == "pattern");
-        let set = pattern.and_then(|oneof| oneof.fields().find(|field| rule.has_field(field)));
-        if let Some(field) = set {
-            rules.push(HttpRule {
-                verb: field.name().to_uppercase(),
-                path: text(field.name()).expect("the pattern of an HTTP rule is a path"),
-                body: text("body").unwrap_or_default(),
-            });
-        }
-        if let Some(more) = rule.get_field_by_name("additional_bindings") {
-            more.as_list()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_message)
-                .for_each(|rule| parse(rule, rules));
-        }
-    }
-    let mut rules = Vec::new();
-    if let Some(rule) = message_option(method, "google.api.http") {
-        parse(&rule, &mut rules);
-    }
-    rules
-}
-
-/// The types of a long-running method's operation.
-fn operation_info(method: &MethodDescriptor) -> Option<String> {
-    let info = message_option(method, "google.longrunning.operation_info")?;
-    let text = |field| {
-        info.get_field_by_name(field)
-            .and_then(|value| value.as_str().map(str::to_owned))
-            .unwrap_or_default()
-    };
-    Some(format!("{} {}", text("response_type"), text("metadata_type")))
-}
-
-/// The fields that a path's template names, as `phrase_set.name` in `/v1/{phrase_set.name=phraseSets/*}`.
-fn variables(path: &str) -> Vec<String> {
-    path.split('{')
-        .skip(1)
-        .filter_map(|rest| rest.split(['=', '}']).next())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn has_field(message: &MessageDescriptor, path: &str) -> bool {
-    let (first, rest) = path
-        .split_once('.')
-        .map_or((path, None), |(first, rest)| (first, Some(rest)));
-    message
-        .get_field_by_name(first)
-        .is_some_and(|field| match (rest, field.kind()) {
-            (None, _) => true,
-            (Some(rest), Kind::Message(inner)) => has_field(&inner, rest),
-            (Some(_), _) => false,
-        })
-}
-
 fn upper_snake(name: &str) -> String {
     let mut snake = String::new();
     for letter in name.chars() {
@@ -402,22 +252,4 @@ fn upper_snake(name: &str) -> String {
         snake.push(letter.to_ascii_uppercase());
     }
     snake
-}
-
-/// Lost lines, each with what stands in its place now.
-fn described(lost: &[&String], now: &BTreeSet<String>) -> String {
-    lost.iter()
-        .map(
-            |line| match now.iter().find(|other| element(other) == element(line)) {
-                Some(place) => format!("  {line}\n    is now: {place}\n"),
-                None => format!("  {line}\n    is gone\n"),
-            },
-        )
-        .collect()
-}
-
-/// What a line of the lock is about: all before its value.
-fn element(line: &str) -> &str {
-    let end = line.find(" = ").or_else(|| line.find('(').map(|open| open + 1));
-    &line[..end.unwrap_or(line.len())]
 }
