@@ -38,6 +38,7 @@ mod text;
 mod tree;
 
 pub use byte_size::{ByteSize, NotASize};
+pub use data_dir::data_dir;
 pub use dump::Dump;
 pub use error::Error;
 pub use human_duration::{HumanDuration, NotADuration};
