@@ -32,8 +32,8 @@ impl LeastRequest {
             return self.candidates.first().map(|&(index, _)| index);
         }
         // Two halves of the random bits draw two different candidates, each pair as likely as any other.
-        let first = (random >> 32) * len >> 32;
-        let step = (random & 0xffff_ffff) * (len - 1) >> 32;
+        let first = ((random >> 32) * len) >> 32;
+        let step = ((random & 0xffff_ffff) * (len - 1)) >> 32;
         let second = (first + 1 + step) % len;
         let (a, b) = (self.candidates[first as usize], self.candidates[second as usize]);
         if Some(a.0) == avoid {
