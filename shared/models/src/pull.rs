@@ -9,6 +9,7 @@ mod plan;
 mod progress;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use polyphony_error::chain;
@@ -51,6 +52,8 @@ struct Job<'a> {
     repo: &'a ModelId,
     wanted: Revision,
     pin: Option<Pin>,
+    /// Held by every piece of work that goes on when this pull is dropped.
+    lock: Arc<Lock>,
     reporter: Reporter<'a>,
 }
 
@@ -107,7 +110,7 @@ impl Puller {
         if self.config.offline {
             return Err(Error::Offline(exact));
         }
-        let _lock = self.lock(&exact.id, &variant.name, &reporter).await?;
+        let lock = Arc::new(self.lock(&exact.id, &variant.name, &reporter).await?);
         // Whoever had the lock may have done the work.
         if let Some(installed) = self.already(&exact, options, &reporter).await? {
             return Ok(installed);
@@ -130,6 +133,7 @@ impl Puller {
             repo,
             wanted,
             pin,
+            lock,
             reporter,
         };
         self.try_each_hub(&job).await?;
@@ -217,7 +221,7 @@ impl Job<'_> {
             .layout()
             .staging(id, variant)
             .join(plan.commit.as_str());
-        plan.prepare(&staging).await?;
+        plan.prepare(&self.lock, &staging).await?;
         self.reporter.begin(&plan);
         let mut records = Vec::with_capacity(plan.files.len());
         for (index, file) in plan.files.iter().enumerate() {
@@ -227,6 +231,7 @@ impl Job<'_> {
                 commit: &plan.commit,
                 file,
                 staging: &staging,
+                lock: &self.lock,
                 reporter: self.reporter.file(index),
             };
             records.push(fetch.run().await?);
@@ -258,7 +263,7 @@ impl Job<'_> {
             files: manifest.files.clone(),
         };
         let layout = self.store.layout().clone();
-        blocking(move || {
+        locked(&self.lock, move || {
             let model = ModelRef::exact(manifest.model.clone(), manifest.variant.clone());
             let names: Vec<_> = manifest.files.iter().map(|file| file.path.clone()).collect();
             for file in manifest.files.iter().filter(|file| file.path.is_onnx()) {
@@ -286,6 +291,20 @@ impl Job<'_> {
         })
         .await
     }
+}
+
+/// Runs work on the files of a model. They stay locked until it ends, also when nobody waits for it any more.
+async fn locked<T: Send + 'static>(
+    lock: &Arc<Lock>,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let lock = Arc::clone(lock);
+    blocking(move || {
+        let outcome = work();
+        drop(lock);
+        outcome
+    })
+    .await
 }
 
 /// Runs work that waits for the disk where it holds up nobody.

@@ -4,17 +4,19 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::blocking;
+use super::locked;
 use super::plan::PlannedFile;
 use super::progress::{FileReporter, Stage};
 use crate::digest::{fingerprint, git_blob};
 use crate::manifest::sync_folder;
 use crate::names::PARTIAL;
 use crate::source::{Again, Hub, Trouble};
+use crate::store::Lock;
 use crate::{Error, FileRecord, ModelId, Revision};
 
 /// The download of one file.
@@ -24,6 +26,7 @@ pub(super) struct Fetch<'a> {
     pub(super) commit: &'a Revision,
     pub(super) file: &'a PlannedFile,
     pub(super) staging: &'a Path,
+    pub(super) lock: &'a Arc<Lock>,
     pub(super) reporter: FileReporter<'a>,
 }
 
@@ -86,7 +89,7 @@ impl Fetch<'_> {
         self.download(&partial).await?;
         self.reporter.stage(Stage::Verifying);
         let file = self.file.clone();
-        blocking(move || verify(&file, &partial, &path)).await
+        locked(self.lock, move || verify(&file, &partial, &path)).await
     }
 
     /// Brings the rest of the file, however often the connection is cut.

@@ -1,12 +1,13 @@
 //! What to download: the commit, and for each file its length and what its bytes must be.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::blocking;
 use super::fetch::patiently;
+use super::locked;
 use crate::digest::GitBlob;
 use crate::source::{Etag, Hub, Remote};
-use crate::store::Pin;
+use crate::store::{Lock, Pin};
 use crate::{Error, FileEntry, FilePath, ModelId, Revision, Sha256, VariantEntry};
 
 /// What to download.
@@ -73,7 +74,7 @@ impl Plan {
     }
 
     /// Makes the staging folder, throws away what earlier pulls of other commits left, and sees that there is room.
-    pub(super) async fn prepare(&self, staging: &Path) -> Result<(), Error> {
+    pub(super) async fn prepare(&self, lock: &Arc<Lock>, staging: &Path) -> Result<(), Error> {
         let staging = staging.to_owned();
         let total: u64 = self
             .files
@@ -85,7 +86,7 @@ impl Plan {
             .iter()
             .map(|file| staging.join(file.path.native()))
             .collect();
-        blocking(move || {
+        locked(lock, move || {
             let doing = || format!("prepare {}", staging.display());
             std::fs::create_dir_all(&staging).map_err(Error::io(doing()))?;
             let siblings = staging

@@ -21,6 +21,9 @@ pub(crate) struct Lock {
     _file: fs::File,
 }
 
+/// What folders that are being deleted are called. No model is: an id does not begin with a point.
+const DISCARDED: &str = ".discarded.";
+
 // === impl Layout ===
 
 impl Layout {
@@ -104,20 +107,31 @@ impl Layout {
 
     /// Deletes a folder so that nobody sees half of it: it goes out of sight first.
     pub(crate) fn discard(&self, folder: &Path) -> Result<(), Error> {
-        static DISCARDED: AtomicU64 = AtomicU64::new(0);
+        static TURN: AtomicU64 = AtomicU64::new(0);
         let doing = || format!("delete {}", folder.display());
         let staging = self.dir.join("staging");
         fs::create_dir_all(&staging).map_err(Error::io(doing()))?;
-        let turn = DISCARDED.fetch_add(1, Ordering::Relaxed);
-        let aside = staging.join(format!(".discarded.{}.{turn}", std::process::id()));
+        for old in folders(&staging)?
+            .iter()
+            .filter(|name| name.starts_with(DISCARDED))
+        {
+            // A process died before it was done; or another is at it now, and then it is gone in a moment.
+            drop(fs::remove_dir_all(staging.join(old)));
+        }
+        let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        let aside = staging.join(format!("{DISCARDED}{}.{turn}", std::process::id()));
         match fs::rename(folder, &aside) {
-            Ok(()) => fs::remove_dir_all(&aside).map_err(Error::io(doing())),
+            Ok(()) => match fs::remove_dir_all(&aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(doing())(error)),
+                _ => Ok(()),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Error::io(doing())(error)),
         }
     }
 
-    /// Puts a finished folder where a revision of a model belongs, in one step, in the place of what was there.
+    /// Puts a finished folder where a revision of a model belongs, in one step, in the place of what was there. Other
+    /// revisions leave: who has them open keeps them until then.
     pub(crate) fn place(
         &self,
         finished: &Path,
@@ -131,7 +145,13 @@ impl Layout {
         fs::create_dir_all(&home).map_err(Error::io(doing()))?;
         self.discard(&target)?;
         fs::rename(finished, &target).map_err(Error::io(doing()))?;
-        sync_folder(&home).map_err(Error::io(doing()))
+        sync_folder(&home).map_err(Error::io(doing()))?;
+        let others = folders(&home)?
+            .into_iter()
+            .filter(|name| name != revision.as_str());
+        others
+            .map(|name| home.join(name))
+            .try_for_each(|folder| self.discard(&folder))
     }
 }
 

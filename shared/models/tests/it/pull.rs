@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use polyphony_models::{Error, Presence, Progress, PullOptions, Stage};
+use polyphony_models::{Error, Installed, Presence, Progress, PullOptions, Stage};
 use tokio::sync::watch;
 
 use crate::hub::{COMMIT, Fault, LATER};
@@ -142,6 +142,7 @@ async fn later_pulls_get_what_the_first_one_got() {
     let moved = world.pull_with(&main).await.expect("pulled");
     assert_eq!(moved.revision.as_ref().map(|commit| commit.as_str()), Some(LATER));
     assert_ne!(moved.digest, first.digest);
+    assert!(!first.dir.exists(), "one revision is kept");
     assert_eq!(world.store().find(&model()).expect("found").digest, moved.digest);
 
     // The hub now says that the commit has other bytes: a commit cannot, so somebody lies.
@@ -155,8 +156,18 @@ async fn later_pulls_get_what_the_first_one_got() {
 async fn two_who_pull_the_same_model_take_turns() {
     let hub = stand_in().await;
     let world = World::new(&[&hub]);
-    let (one, other) = tokio::join!(world.pull(), world.pull());
-    assert_eq!(one.expect("pulled").digest, other.expect("pulled").digest);
+    let pull = || {
+        let puller = world.puller();
+        tokio::spawn(async move {
+            puller
+                .pull(&model(), &PullOptions::default(), &watch::Sender::default())
+                .await
+        })
+    };
+    let (one, other) = tokio::join!(pull(), pull());
+    let digest =
+        |pulled: Result<Result<Installed, Error>, _>| pulled.expect("no panic").expect("pulled").digest;
+    assert_eq!(digest(one), digest(other));
     assert_eq!(hub.downloads().len(), 3, "each file once");
 }
 
