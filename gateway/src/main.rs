@@ -1,0 +1,7 @@
+//! `polyphony-gateway`: the door as a process of its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    polyphony_chassis::main::<polyphony_gateway::Gateway>()
+}
