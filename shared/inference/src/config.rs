@@ -13,7 +13,8 @@ use crate::DeviceChoice;
 pub struct InferenceConfig {
     /// The library file. None: `$ORT_DYLIB_PATH`, then `wheel_dirs`, then the system's library folders.
     pub onnxruntime: Option<PathBuf>,
-    /// Python environments or folders of unpacked wheels that may hold the `onnxruntime` wheel. `~` is the home folder.
+    /// Python environments or folders of unpacked wheels that may hold the `onnxruntime` wheel; `~` is the home folder.
+    /// The `wheels` folder of [`polyphony_config::data_dir`], where the set-up puts it, is always looked at too.
     pub wheel_dirs: Vec<PathBuf>,
     /// "auto", "cpu", "cuda" or "cuda:N". "auto" takes a GPU that works, and says why if it does not.
     pub device: DeviceChoice,
@@ -30,7 +31,7 @@ impl Default for InferenceConfig {
     fn default() -> Self {
         Self {
             onnxruntime: None,
-            wheel_dirs: vec!["~/.cache/polyphony/venv".into()],
+            wheel_dirs: Vec::new(),
             device: DeviceChoice::Auto,
             sessions: None,
             threads_per_session: None,

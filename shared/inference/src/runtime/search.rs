@@ -33,12 +33,13 @@ impl Search {
     pub(super) fn of_process(config: &InferenceConfig) -> Self {
         let home = std::env::var_os("HOME");
         let expand = |path: &PathBuf| expand_home(path, home.as_ref());
+        let set_up = polyphony_config::data_dir(|name| std::env::var_os(name)).map(|dir| dir.join("wheels"));
         Self {
             named: config.onnxruntime.as_ref().map(expand),
             variable: std::env::var_os("ORT_DYLIB_PATH")
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from),
-            wheels: config.wheel_dirs.iter().map(expand).collect(),
+            wheels: config.wheel_dirs.iter().map(expand).chain(set_up).collect(),
             system: SYSTEM.iter().map(PathBuf::from).collect(),
         }
     }
