@@ -14,8 +14,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use polyphony_config::{Dump, Layers, Sources};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 
 use crate::accept::Ended;
@@ -24,7 +22,7 @@ use crate::config::ServerConfig;
 use crate::layers::admission::Admission;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
-use crate::telemetry::{self, TelemetryConfig};
+use crate::telemetry::{self, Metrics, TelemetryConfig};
 use flags::Flags;
 
 /// A process of the mesh, apart from what all have in common.
@@ -33,22 +31,25 @@ pub trait Program: Sized + Send + 'static {
     const NAME: &'static str;
     /// The port it listens on unless told otherwise.
     const PORT: u16;
-    /// The section of the configuration that is its own.
-    type Config: DeserializeOwned + Serialize + Send + 'static;
+    /// What it is configured by: its own section, and the shared ones that it uses.
+    type Config: Send + 'static;
     /// Why it cannot start.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The part of its configuration that says how it is served.
-    fn server(config: &Self::Config) -> &ServerConfig;
-
-    /// Rules that the types of the configuration cannot express.
+    /// Reads its sections, and checks the rules that their types cannot express.
     ///
     /// # Errors
     /// The first key whose value cannot be used.
-    fn check(config: &Self::Config, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        let _ = (config, layers);
-        Ok(())
-    }
+    fn read(layers: &Layers) -> Result<Self::Config, polyphony_config::Error>;
+
+    /// Adds its sections to a dump.
+    ///
+    /// # Errors
+    /// When a section cannot be printed.
+    fn dump<'a>(config: &Self::Config, dump: Dump<'a>) -> Result<Dump<'a>, polyphony_config::Error>;
+
+    /// The part of its configuration that says how it is served.
+    fn server(config: &Self::Config) -> &ServerConfig;
 
     /// Builds the program and serves on `listener` until [`Runtime::shutdown`].
     ///
@@ -59,6 +60,15 @@ pub trait Program: Sized + Send + 'static {
         runtime: Runtime,
         listener: TcpListener,
     ) -> impl Future<Output = Result<Ended, Self::Error>> + Send;
+}
+
+/// A program with its sockets open, not yet serving.
+#[derive(Debug)]
+pub struct Launch<P: Program> {
+    config: P::Config,
+    runtime: Runtime,
+    listener: TcpListener,
+    admin: TcpListener,
 }
 
 /// What a program shares with the process around it. Clones share it too.
@@ -103,7 +113,7 @@ pub enum StartError {
 }
 
 /// The sections that one file for the whole mesh may have.
-const SECTIONS: [&str; 14] = [
+pub const SECTIONS: [&str; 15] = [
     "align",
     "analysis",
     "asr",
@@ -111,6 +121,7 @@ const SECTIONS: [&str; 14] = [
     "diar",
     "flow",
     "gateway",
+    "inference",
     "llm-proxy",
     "models",
     "ocr",
@@ -175,7 +186,7 @@ pub fn main<P: Program>() -> ExitCode {
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
+async fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(addr)
         .await
         .map_err(|source| StartError::Bind { addr, source })
@@ -193,37 +204,10 @@ fn start<P: Program>(loaded: Loaded<P>) -> Result<Ended, StartError> {
 
 /// From telemetry to the end of the drain.
 async fn live<P: Program>(loaded: Loaded<P>) -> Result<Ended, StartError> {
-    let Loaded {
-        program,
-        telemetry,
-        dump,
-    } = loaded;
-    let telemetry = telemetry::init(&telemetry, P::NAME).map_err(StartError::Telemetry)?;
+    let telemetry = telemetry::init(&loaded.telemetry, P::NAME).map_err(StartError::Telemetry)?;
     let shutdown = Shutdown::on_signals().map_err(StartError::Signals)?;
-    let server = P::server(&program);
-    let listener = bind(server.listen_or(P::PORT)).await?;
-    let admin_listener = bind(server.admin_or(P::PORT)).await?;
-    let runtime = Runtime {
-        shutdown: shutdown.clone(),
-        readiness: Readiness::new(),
-        admission: Admission::new(server.limits.max_in_flight),
-    };
-    let awaited = readiness_in_words(&runtime.readiness);
-    let admin = Admin::new(telemetry.metrics(), awaited, dump).serve(admin_listener, std::future::pending());
-    let program = P::run(program, runtime, listener);
-    let never = async {
-        admin.await;
-        std::future::pending::<Infallible>().await
-    };
-    tokio::select! {
-        // Boxed, for it holds all of the program.
-        ended = Box::pin(program) => ended.map_err(|source| StartError::Program {
-            name: P::NAME,
-            source: Box::new(source),
-        }),
-        // The admin pages answer to the end, so that a drain can be watched.
-        never = never => match never {},
-    }
+    let launch = Launch::<P>::bind(loaded.program, shutdown).await?;
+    launch.run(telemetry.metrics(), loaded.dump).await
 }
 
 fn readiness_in_words(readiness: &Readiness) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
@@ -245,6 +229,72 @@ fn say(mut to: impl Write, text: &str) {
     drop(writeln!(to, "{}", text.trim_end()));
 }
 
+// === impl Launch ===
+
+impl<P: Program> Launch<P> {
+    /// Opens the sockets of a program. It serves until `shutdown`.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`].
+    pub async fn bind(config: P::Config, shutdown: Shutdown) -> Result<Self, StartError> {
+        let server = P::server(&config);
+        let runtime = Runtime {
+            shutdown,
+            readiness: Readiness::new(),
+            admission: Admission::new(server.limits.max_in_flight),
+        };
+        let listener = bind(server.listen_or(P::PORT)).await?;
+        let admin = bind(server.admin_or(P::PORT)).await?;
+        Ok(Self {
+            config,
+            runtime,
+            listener,
+            admin,
+        })
+    }
+
+    /// Where it will answer.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What it still waits for.
+    pub fn readiness(&self) -> &Readiness {
+        &self.runtime.readiness
+    }
+
+    /// Its configuration, to be changed before it runs.
+    pub fn config_mut(&mut self) -> &mut P::Config {
+        &mut self.config
+    }
+
+    /// Serves, with the admin pages beside it, until the shutdown has drained it. `dump` is what `/configz` shows.
+    ///
+    /// # Errors
+    /// [`StartError::Program`].
+    pub async fn run(self, metrics: Metrics, dump: String) -> Result<Ended, StartError> {
+        let awaited = readiness_in_words(&self.runtime.readiness);
+        let admin = Admin::new(metrics, awaited, dump).serve(self.admin, std::future::pending());
+        let program = P::run(self.config, self.runtime, self.listener);
+        let never = async {
+            admin.await;
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            // Boxed, for it holds all of the program.
+            ended = Box::pin(program) => ended.map_err(|source| StartError::Program {
+                name: P::NAME,
+                source: Box::new(source),
+            }),
+            // The admin pages answer to the end, so that a drain can be watched.
+            never = never => match never {},
+        }
+    }
+}
+
 // === impl Loaded ===
 
 impl<P: Program> Loaded<P> {
@@ -252,15 +302,12 @@ impl<P: Program> Loaded<P> {
         let sources = Sources::of_process(flags.config.clone(), flags.set.clone());
         let layers = Layers::load(sources)?;
         layers.check_sections(&SECTIONS)?;
-        let program: P::Config = layers.section(P::NAME)?;
+        let program = P::read(&layers)?;
         let telemetry: TelemetryConfig = layers.section("telemetry")?;
         telemetry
             .check()
             .map_err(|error| layers.invalid("telemetry", error.to_string()))?;
-        P::check(&program, &layers)?;
-        let dump = Dump::new(&layers)
-            .section(P::NAME, &program)?
-            .section("telemetry", &telemetry)?;
+        let dump = P::dump(&program, Dump::new(&layers))?.section("telemetry", &telemetry)?;
         Ok(Self {
             dump: dump.finish(),
             program,
