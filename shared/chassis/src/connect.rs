@@ -3,23 +3,23 @@
 //! A channel connects on its first call and reconnects by itself; a dead peer is noticed by pings, also while idle. Each
 //! call takes along the trace context of the current span and, if its extensions hold a
 //! [`Deadline`](crate::Deadline), what is left of it. Not here: which of many replicas to call; that is the gateway's.
+//!
+//! Not tonic's own channel: that one fails calls which it never sent with CANCELLED when the server says GOAWAY, which
+//! every drain and every [`max_age`](crate::config::ConnectionConfig::max_age) does. hyper-util's client sends them
+//! again.
 
+mod client;
 mod connector;
-mod outgoing;
 
 use std::time::Duration;
 
 use http::Uri;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::config::ChannelConfig;
 use crate::tls::{self, ClientTls};
 use connector::Connector;
 
-pub use outgoing::Outgoing;
-
-/// What generated clients are made with: `AsrServiceClient::new(connect::client(uri, &config)?)`.
-pub type Client = Outgoing<Channel>;
+pub use client::Client;
 
 /// A channel that cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -62,20 +62,16 @@ macro_rules! client {
 /// # Errors
 /// When the address is none, or TLS cannot be set up. That nobody listens there is an error of the first call.
 pub fn client(uri: &Uri, config: &ChannelConfig) -> Result<Client, Error> {
-    if uri.host().is_none() {
-        return Err(Error::Address { uri: uri.clone() });
-    }
-    let tls = match (uri.scheme_str(), &config.tls) {
-        (Some("http"), _) => None,
-        (Some("https"), Some(tls)) => Some(ClientTls::load(tls).map_err(Error::Tls)?),
-        (Some("https"), None) => return Err(Error::NoAuthorities { uri: uri.clone() }),
-        _ => return Err(Error::Address { uri: uri.clone() }),
+    let address = || Error::Address { uri: uri.clone() };
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(address());
     };
-    let endpoint = Endpoint::from(uri.clone())
-        .connect_timeout(config.connect_timeout.get())
-        .http2_keep_alive_interval(config.keepalive_interval.get().max(MIN_KEEPALIVE))
-        .keep_alive_timeout(config.keepalive_timeout.get())
-        .keep_alive_while_idle(true);
-    let channel = endpoint.connect_with_connector_lazy(Connector::new(tls));
-    Ok(Outgoing::new(channel, config.deadline_margin.get()))
+    let tls = match (scheme.as_str(), &config.tls) {
+        ("http", _) => None,
+        ("https", Some(tls)) => Some(ClientTls::load(tls).map_err(Error::Tls)?),
+        ("https", None) => return Err(Error::NoAuthorities { uri: uri.clone() }),
+        _ => return Err(address()),
+    };
+    let connector = Connector::new(tls, config.connect_timeout.get());
+    Ok(Client::new(scheme.clone(), authority.clone(), connector, config))
 }

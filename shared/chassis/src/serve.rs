@@ -62,6 +62,9 @@ pub enum Error {
         /// What is wrong.
         source: reflection::Error,
     },
+    /// The listener is not one.
+    #[error("cannot tell where the listener listens")]
+    Listener(#[source] std::io::Error),
     /// The reflection service refuses the descriptors.
     #[error("cannot set up server reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -198,7 +201,8 @@ impl Server {
             http1: false,
             stages,
         };
-        tracing::info!(server = name, addr = ?listener.local_addr().ok(), ?services, "listening");
+        let addr = listener.local_addr().map_err(Error::Listener)?;
+        tracing::info!(server = name, %addr, services = services.join(", "), "listening");
         let draining = async {
             shutdown.asked().await;
             readiness.drain();

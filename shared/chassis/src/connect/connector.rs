@@ -4,11 +4,14 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower::Service;
 
 use crate::tls::ClientTls;
@@ -17,6 +20,7 @@ use crate::tls::ClientTls;
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     tls: Option<ClientTls>,
+    timeout: Duration,
 }
 
 /// A connection, encrypted or not.
@@ -29,8 +33,9 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 // === impl Connector ===
 
 impl Connector {
-    pub(super) fn new(tls: Option<ClientTls>) -> Self {
-        Self { tls }
+    /// Each connection, TLS included, is made within `timeout`.
+    pub(super) fn new(tls: Option<ClientTls>, timeout: Duration) -> Self {
+        Self { tls, timeout }
     }
 }
 
@@ -44,23 +49,39 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let tls = self.tls.clone();
+        let (tls, limit) = (self.tls.clone(), self.timeout);
         Box::pin(async move {
-            let host = uri.host().unwrap_or_default();
-            let port = match (uri.port_u16(), &tls) {
-                (Some(port), _) => port,
-                (None, Some(_)) => 443,
-                (None, None) => 80,
-            };
-            // The brackets of an IPv6 address belong to the URI.
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
-            let tcp = TcpStream::connect((bare, port)).await?;
-            tcp.set_nodelay(true)?;
-            let stream: Pin<Box<dyn Stream>> = match tls {
-                Some(tls) => Box::pin(tls.connect(host, tcp).await?),
-                None => Box::pin(tcp),
-            };
-            Ok(TokioIo::new(stream))
+            match timeout(limit, open(tls, uri)).await {
+                Ok(opened) => opened,
+                Err(_) => Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "no connection within the time",
+                )),
+            }
         })
+    }
+}
+
+async fn open(tls: Option<ClientTls>, uri: Uri) -> io::Result<Io> {
+    let host = uri.host().unwrap_or_default();
+    let port = match (uri.port_u16(), &tls) {
+        (Some(port), _) => port,
+        (None, Some(_)) => 443,
+        (None, None) => 80,
+    };
+    // The brackets of an IPv6 address belong to the URI.
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let tcp = TcpStream::connect((bare, port)).await?;
+    tcp.set_nodelay(true)?;
+    let stream: Pin<Box<dyn Stream>> = match tls {
+        Some(tls) => Box::pin(tls.connect(host, tcp).await?),
+        None => Box::pin(tcp),
+    };
+    Ok(TokioIo::new(stream))
+}
+
+impl Connection for Pin<Box<dyn Stream>> {
+    fn connected(&self) -> Connected {
+        Connected::new()
     }
 }
