@@ -15,8 +15,8 @@ use super::media::{FIXTURES, tone_wav};
 
 const VARIANTS: u64 = 2_000;
 const STREAMED: u64 = 100;
-/// The inputs are kilobytes; what is above them is the decoder's own state and a minute of samples at most.
-const MOST_HELD: isize = 48 << 20;
+/// The inputs are kilobytes; what is above them is the decoder's own state and half a minute of samples.
+const MOST_HELD: isize = 16 << 20;
 
 /// xorshift64*: enough to choose bytes, the same everywhere.
 struct Dice(u64);
