@@ -1,0 +1,206 @@
+//! The command line, and nothing of what it does.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Self-hosted AI media services over gRPC: run the mesh, talk to it, manage models.
+#[derive(Debug, Parser)]
+#[command(name = "polyphony", version, propagate_version = true)]
+pub(crate) struct Args {
+    /// Print JSON, one object a line, instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Where the mesh listens.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "POLYPHONY_GATEWAY_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) gateway: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every service in this process, behind the gateway.
+    Up(Up),
+    /// Write down what is said in a recording.
+    Transcribe(Transcribe),
+    /// List, pull, load and unload models.
+    Models(Models),
+    /// Check this machine: libraries, models, GPU, and the command that mends what is missing.
+    Doctor(Doctor),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the config comes from: the same for every process.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Config {
+    /// The config file. Default: ./polyphony.toml, else /etc/polyphony/polyphony.toml, if there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set one key, as `asr.max_streams=8`. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Run only these services, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Print the config that is in effect, with where each key comes from, and exit.
+    #[arg(long)]
+    pub(crate) dump_config: bool,
+    /// Check the config and exit: 0 when it is good, 64 when it is not.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Transcribe {
+    /// A recording (WAV, FLAC, MP3, Ogg, M4A, WebM), or `-` for standard input.
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+    /// Send it piece by piece and show words as they are recognised.
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// With --stream: send no faster than it was spoken, as a microphone would. Raw samples only.
+    #[arg(long, requires = "stream", requires = "encoding")]
+    pub(crate) realtime: bool,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// The language, as `en` or `pt-BR`. Default: the model finds out, or its own.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    /// The model. Default: the best on disk; `polyphony models list --installed` shows them.
+    #[arg(long, value_name = "ID")]
+    pub(crate) model: Option<String>,
+    /// Translate into English.
+    #[arg(long)]
+    pub(crate) translate: bool,
+    /// The input is raw samples of this encoding.
+    #[arg(long, value_enum, requires = "rate")]
+    pub(crate) encoding: Option<Encoding>,
+    /// Samples a second of raw input.
+    #[arg(long, value_name = "HERTZ", requires = "encoding")]
+    pub(crate) rate: Option<u32>,
+    /// Interleaved channels of raw input.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) channels: u32,
+    /// Give up after this long.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How a transcript is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The text alone.
+    #[default]
+    Text,
+    /// Everything, as JSON.
+    Json,
+    /// SubRip captions.
+    Srt,
+    /// WebVTT captions.
+    Vtt,
+}
+
+/// Raw samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encoding {
+    /// Signed 16-bit little-endian.
+    Linear16,
+    /// 32-bit floating point little-endian.
+    Float32,
+    /// 8-bit mu-law.
+    Mulaw,
+    /// 8-bit A-law.
+    Alaw,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    pub(crate) command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List the models of the catalogue and where they are.
+    List {
+        /// Only models for this task, as `asr`.
+        #[arg(long)]
+        task: Option<String>,
+        /// Only models that are on disk.
+        #[arg(long)]
+        installed: bool,
+    },
+    /// Bring a model onto the disk, from the model hub. An interrupted pull is resumed.
+    Pull {
+        /// The model's id.
+        model: String,
+        /// A branch, tag or commit of the hub.
+        #[arg(long)]
+        revision: Option<String>,
+    },
+    /// Load a model into memory.
+    Load {
+        /// The model's id.
+        model: String,
+        /// Never unload it to make room.
+        #[arg(long)]
+        pin: bool,
+    },
+    /// Take a model out of memory.
+    Unload {
+        /// The model's id.
+        model: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) config: Config,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| "give a number of seconds above 0, as 30 or 2.5".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn raw_input_needs_its_rate() {
+        let error =
+            Args::try_parse_from(["polyphony", "transcribe", "-", "--encoding", "linear16"]).unwrap_err();
+        assert!(error.to_string().contains("--rate"), "{error}");
+    }
+}

@@ -1,0 +1,175 @@
+//! `polyphony models`: list, pull, load and unload, through the mesh's ModelService.
+
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use polyphony_proto::models::v1::model_service_client::ModelServiceClient;
+use polyphony_proto::models::v1::{
+    ListModelsRequest, LoadModelRequest, Model, ModelState, PullModelRequest, UnloadModelRequest,
+};
+use serde_json::{Value, json};
+use tokio_stream::StreamExt;
+
+use crate::args::{Models, ModelsCommand};
+use crate::{client, output};
+
+pub(crate) async fn run(gateway: &str, json: bool, args: Models) -> anyhow::Result<ExitCode> {
+    let mut models = ModelServiceClient::new(client::connect(gateway).await?);
+    match args.command {
+        ModelsCommand::List { task, installed } => {
+            let mut all = Vec::new();
+            let mut page_token = String::new();
+            loop {
+                let request = ListModelsRequest {
+                    task: task.clone().unwrap_or_default(),
+                    installed_only: installed,
+                    page_size: 100,
+                    page_token,
+                };
+                let page = models.list_models(request).await?.into_inner();
+                all.extend(page.models);
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+            list(&all, json)?;
+        }
+        ModelsCommand::Pull { model, revision } => {
+            let request = PullModelRequest {
+                model: model.clone(),
+                revision: revision.unwrap_or_default(),
+            };
+            let mut progress = models.pull_model(request).await?.into_inner();
+            let bar = progress_bar(json);
+            while let Some(step) = progress.next().await {
+                let step = step?;
+                bar.set_length(step.total_bytes);
+                bar.set_position(step.done_bytes);
+                bar.set_message(step.file.clone());
+                if json {
+                    output::object(&json!({
+                        "state": state_name(step.state()),
+                        "file": step.file,
+                        "doneBytes": step.done_bytes,
+                        "totalBytes": step.total_bytes,
+                    }))?;
+                }
+                if let (Some(model), false) = (step.model, json) {
+                    bar.finish_and_clear();
+                    output::line(&format!("{} is on disk, {}", model.model, model.digest))?;
+                }
+            }
+        }
+        ModelsCommand::Load { model, pin } => {
+            let request = LoadModelRequest {
+                model,
+                pin: pin.then_some(true),
+            };
+            let loaded = models
+                .load_model(request)
+                .await?
+                .into_inner()
+                .model
+                .unwrap_or_default();
+            report(&loaded, json)?;
+        }
+        ModelsCommand::Unload { model } => {
+            let unloaded = models
+                .unload_model(UnloadModelRequest { model })
+                .await?
+                .into_inner()
+                .model
+                .unwrap_or_default();
+            report(&unloaded, json)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(models: &[Model], json: bool) -> anyhow::Result<()> {
+    if json {
+        return models.iter().try_for_each(|model| output::object(&object(model)));
+    }
+    let width = models
+        .iter()
+        .map(|model| model.model.len())
+        .max()
+        .unwrap_or_default();
+    for model in models {
+        output::line(&format!(
+            "{:width$}  {:11}  {:5}  {:>8}  {}",
+            model.model,
+            state_name(model.state()),
+            model.task,
+            size(model.size_bytes),
+            if model.state_message.is_empty() {
+                &model.description
+            } else {
+                &model.state_message
+            },
+        ))?;
+    }
+    Ok(())
+}
+
+fn report(model: &Model, json: bool) -> anyhow::Result<()> {
+    if json {
+        output::object(&object(model))
+    } else {
+        output::line(&format!("{}: {}", model.model, state_name(model.state())))
+    }
+}
+
+fn object(model: &Model) -> Value {
+    json!({
+        "model": model.model,
+        "task": model.task,
+        "engine": model.engine,
+        "description": model.description,
+        "licence": model.licence,
+        "state": state_name(model.state()),
+        "stateMessage": model.state_message,
+        "sizeBytes": model.size_bytes,
+        "memoryBytes": model.memory_bytes,
+        "digest": model.digest,
+        "revision": model.revision,
+        "pinned": model.pinned,
+        "inUse": model.in_use,
+        "device": model.device,
+    })
+}
+
+/// "available" for MODEL_STATE_AVAILABLE.
+fn state_name(state: ModelState) -> String {
+    state
+        .as_str_name()
+        .trim_start_matches("MODEL_STATE_")
+        .to_ascii_lowercase()
+}
+
+/// "148 MB"; empty when it is not known.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        1..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        1_000_000..10_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{} GB", bytes / 1_000_000_000),
+    }
+}
+
+fn progress_bar(json: bool) -> ProgressBar {
+    let target = if json || !output::is_watched() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let style = ProgressStyle::with_template(
+        "{bytes:>10}/{total_bytes:10} [{bar:30}] {bytes_per_sec:>12} {eta:>4} {msg}",
+    );
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
