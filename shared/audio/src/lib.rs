@@ -1,8 +1,8 @@
 //! PCM, decoding, resampling, features and voice activity: what every service that hears needs, and no model.
 //!
-//! The life of a recording: bytes → [`probe`] finds the container by its first bytes → [`decode`] (a whole file) or
+//! The life of a recording: bytes → [`mod@probe`] finds the container by its first bytes → [`mod@decode`] (a whole file) or
 //! [`stream`] (bytes as they arrive) gives blocks of [`pcm`] under [`limits`] → [`resample`] brings them to 16 kHz →
-//! [`mel`] makes what Whisper-like models eat, [`endpoint`] finds where people speak. [`write`] makes WAV files.
+//! [`mel`] makes what Whisper-like models eat, [`endpoint`] finds where people speak. [`mod@write`] makes WAV files.
 //!
 //! Input is hostile here. Every length is checked when it is declared and again when it turns out; a decoder that
 //! panics is caught; a decoder that crawls is stopped; what ends early says so ([`Error::Truncated`]).
