@@ -5,7 +5,7 @@
 //! filter's own blocks, so the output does not depend on how it was cut; the filter's delay is taken off the front and
 //! the tail is flushed, so that n frames become n·out/in frames, rounded.
 //!
-//! A block is at least [`BLOCK`] output samples (32 ms at 16 kHz). For two rates with a small common divisor it grows
+//! A block is at least 512 samples of the lower rate (32 ms at 16 kHz). For two rates with a small common divisor it grows
 //! to what the ratio needs: 44 101 Hz to 16 kHz works in blocks of a second.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
