@@ -14,7 +14,7 @@ class Mesh:
 
     def __enter__(self) -> "Mesh":
         command = [self.binary, "up", "--json"]
-        for key in ("gateway.listen", "gateway.admin", "asr.listen", "asr.admin"):
+        for key in ("gateway.listen", "gateway.admin", "asr.server.listen", "asr.server.admin"):
             command += ["--set", f"{key}=127.0.0.1:0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         line = self.process.stdout.readline()

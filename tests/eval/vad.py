@@ -1,7 +1,7 @@
 """How often our Silero VAD decides a frame as PyPI's silero-vad does, on the same samples.
 
 Usage: vad.py --data DIR --ours BINARY --model silero_vad.onnx
-BINARY is the example `vad_probabilities` of polyphony-inference: 32-bit float samples in, one probability a line out.
+BINARY is the example `vad_probabilities` of polyphony-inference.
 The reference is the model of the PyPI package run by Python's onnxruntime as the package's OnnxWrapper runs it: frames
 of 512 samples at 16 kHz, each after the last 64 samples of the frame before, the state carried along.
 """
@@ -55,7 +55,7 @@ def main() -> None:
     same = frames = 0
     worst = 0.0
     for path, samples in recordings(args.data):
-        ours = subprocess.run([args.ours], input=samples.tobytes(), capture_output=True, check=True, timeout=600)
+        ours = subprocess.run([args.ours, args.model], input=samples.tobytes(), capture_output=True, check=True, timeout=600)
         mine = numpy.array([float(line) for line in ours.stdout.split()])
         theirs = reference(session, samples)
         assert len(mine) == len(theirs), f"{path}: {len(mine)} frames, not {len(theirs)}"

@@ -141,7 +141,7 @@ fn stored(config: &ModelsConfig) -> Vec<Finding> {
         .map(|listing| {
             let what = format!("model {}", listing.model);
             match store.verify(&listing.model) {
-                Ok(installed) => Finding::good(what, format!("verified, {}", installed.digest)),
+                Ok(installed) => Finding::good(what, format!("verified, sha256:{}", installed.digest)),
                 Err(error) => Finding::missing(
                     what,
                     chain(&error).to_string(),
