@@ -3,6 +3,8 @@
 //! An engine knows nothing of gRPC. It is blocking and CPU-bound: callers run it on a blocking thread. Streaming is a
 //! state machine fed with samples ([`Utterance`]), so it is tested without a socket.
 
+pub mod whisper;
+
 use crate::domain::{CancelFlag, DecodeOptions, EngineInfo, Transcript};
 use crate::error::Error;
 

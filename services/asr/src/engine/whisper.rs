@@ -1,0 +1,310 @@
+//! Whisper on ONNX Runtime: the export layout that hub users have, greedy, with a key/value cache.
+//!
+//! Follows openai-whisper (Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision"): its
+//! features, rules, windows and word alignment. Nothing about a model is assumed but what its files say, so tiny, turbo,
+//! distilled, English-only and fine-tuned models load alike.
+//!
+//! In reading order: [`layout`] finds the files, [`settings`] and [`vocabulary`] read them, [`features`] makes what the
+//! encoder hears, [`network`] runs the graphs, [`rules`] says what may come next, [`greedy`] decodes a window,
+//! [`segments`] cuts it, [`transcribe`] goes through a recording; [`words`], [`alignment`] and [`word_times`] say when
+//! each word was said; [`utterance`] is the stream.
+//!
+//! It does not beam-search, does not carry text from window to window, and encodes one window at a time.
+
+mod alignment;
+mod error;
+mod features;
+mod greedy;
+mod layout;
+mod network;
+mod repetition;
+mod rules;
+mod segments;
+mod settings;
+mod transcribe;
+mod utterance;
+mod vocabulary;
+mod word_times;
+mod words;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use polyphony_inference::{InferenceConfig, Placement, Runtime};
+
+use self::alignment::Heads;
+use self::error::WhisperError;
+use self::features::{Extractor, WINDOW_FRAMES};
+use self::network::Network;
+use self::segments::Tick;
+use self::settings::Settings;
+use self::transcribe::{Wanted, Words};
+use self::utterance::WhisperUtterance;
+use self::vocabulary::Vocabulary;
+use crate::Error;
+use crate::domain::{CancelFlag, Commit, DecodeOptions, EngineInfo, Segment, TimingSource, Transcript, Word};
+use crate::engine::{Engine, Utterance};
+
+pub use self::transcribe::{Thresholds, TokenSegment, TokenWord, Transcription};
+
+/// A Whisper model, loaded. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct WhisperEngine {
+    whisper: Arc<Whisper>,
+    info: EngineInfo,
+}
+
+/// What the engine shares with its utterances.
+#[derive(Debug)]
+struct Whisper {
+    network: Network,
+    vocabulary: Vocabulary,
+    settings: Settings,
+    extractor: Extractor,
+    heads: Heads,
+    tick: Tick,
+}
+
+/// The audio between two interim results: each costs a run of the encoder over 30 s.
+const PARTIAL_INTERVAL: Duration = Duration::from_secs(1);
+
+// === impl WhisperEngine ===
+
+impl WhisperEngine {
+    /// Loads the model in `folder`, whose files the model store has verified, and runs it once so that the first
+    /// request is not the slow one. `model` and `digest` are told in receipts.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when ONNX Runtime or the device is missing, with the remedy; [`Error::Engine`] when the
+    /// folder is not a Whisper model or a file of it is broken.
+    pub fn load(
+        folder: &Path,
+        model: impl Into<String>,
+        digest: impl Into<String>,
+        runtime: &Runtime,
+        config: &InferenceConfig,
+    ) -> Result<Self, Error> {
+        let loaded = runtime.get().map_err(WhisperError::from)?;
+        let placement = config.device.place(loaded).map_err(WhisperError::from)?;
+        let Placement { device, fallback } = &placement;
+        if let Some(reason) = fallback {
+            tracing::info!(reason, "running on the processor");
+        }
+        let files = layout::find(folder, *device)?;
+        let settings = Settings::read(&files)?;
+        let vocabulary = Vocabulary::read(&files.tokenizer, &settings)?;
+        let width = config.width(device.is_gpu());
+        let network = Network::open(
+            loaded,
+            &files.encoder,
+            &files.decoder,
+            settings.mels,
+            *device,
+            width,
+        )?;
+        let heads = Heads::new(
+            settings.alignment_heads.as_deref(),
+            network.layers(),
+            network.heads(),
+        );
+        let tick_frames = WINDOW_FRAMES / settings.audio_context.min(WINDOW_FRAMES);
+        let whisper = Whisper {
+            extractor: Extractor::new(settings.mels)?,
+            tick: Tick {
+                frames: tick_frames,
+                seconds: tick_frames as f64 / features::FRAME_RATE,
+            },
+            heads,
+            network,
+            vocabulary,
+            settings,
+        };
+        whisper.warm_up()?;
+        let languages = whisper.languages();
+        let info = EngineInfo {
+            engine: "whisper",
+            version: format!("onnxruntime {}", loaded.version()),
+            model: model.into(),
+            digest: digest.into(),
+            device: device.to_string(),
+            detects_language: languages.len() > 1,
+            translates: whisper.vocabulary.tasks.is_some(),
+            takes_prompt: whisper.vocabulary.previous.is_some(),
+            word_confidence: true,
+            languages,
+            commit: Commit::LocalAgreement,
+            partial_interval: PARTIAL_INTERVAL,
+            degraded: None,
+        };
+        Ok(Self {
+            whisper: Arc::new(whisper),
+            info,
+        })
+    }
+
+    /// Transcribes a recording, mono at 16 kHz, and keeps the tokens. [`Engine::recognize`] gives the transcript of it.
+    ///
+    /// # Errors
+    /// As [`Engine::recognize`].
+    pub fn transcribe(
+        &self,
+        audio: &[f32],
+        options: &DecodeOptions,
+        thresholds: Option<Thresholds>,
+        cancel: &CancelFlag,
+    ) -> Result<Transcription, Error> {
+        let words = if options.word_times {
+            Words::Best
+        } else {
+            Words::None
+        };
+        let wanted = Wanted {
+            options,
+            thresholds,
+            words,
+        };
+        Ok(transcribe::transcribe(&self.whisper, audio, wanted, cancel)?)
+    }
+
+    fn transcript(
+        whisper: &Whisper,
+        audio: &[f32],
+        wanted: Wanted<'_>,
+        cancel: &CancelFlag,
+    ) -> Result<Transcript, Error> {
+        Ok(transcribe::transcribe(whisper, audio, wanted, cancel)?.into())
+    }
+}
+
+impl Engine for WhisperEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn recognize(
+        &self,
+        audio: &[f32],
+        options: &DecodeOptions,
+        cancel: &CancelFlag,
+    ) -> Result<Transcript, Error> {
+        let words = if options.word_times {
+            Words::Best
+        } else {
+            Words::None
+        };
+        Self::transcript(&self.whisper, audio, Wanted::new(options, words), cancel)
+    }
+
+    fn utterance(&self, options: &DecodeOptions, cancel: &CancelFlag) -> Result<Box<dyn Utterance>, Error> {
+        let whisper = Arc::clone(&self.whisper);
+        Ok(Box::new(WhisperUtterance::new(
+            whisper,
+            options.clone(),
+            cancel.clone(),
+        )))
+    }
+}
+
+// === impl Whisper ===
+
+impl Whisper {
+    /// The languages' codes, English first.
+    fn languages(&self) -> Vec<String> {
+        let known = &self.vocabulary.languages;
+        if known.is_empty() {
+            return vec!["en".to_owned()];
+        }
+        let mut codes: Vec<String> = known.iter().map(|(code, _)| code.clone()).collect();
+        codes.sort_by_key(|code| code != "en");
+        codes
+    }
+
+    /// Runs each graph once, on silence: memory is taken and kernels are chosen now.
+    fn warm_up(&self) -> Result<(), WhisperError> {
+        let cancel = CancelFlag::default();
+        let silence = vec![0.0; self.settings.mels * WINDOW_FRAMES];
+        let audio = self.network.encode(silence, &cancel)?;
+        let mut decoding = self.network.decode(&audio, &cancel)?;
+        decoding.start(&[self.vocabulary.start])?;
+        decoding.step(self.vocabulary.no_timestamps)?;
+        Ok(())
+    }
+}
+
+// === impl Wanted ===
+
+impl<'a> Wanted<'a> {
+    fn new(options: &'a DecodeOptions, words: Words) -> Self {
+        let thresholds = options.hallucination_filter.then(Thresholds::default);
+        Self {
+            options,
+            thresholds,
+            words,
+        }
+    }
+}
+
+// === impl Transcript ===
+
+impl From<Transcription> for Transcript {
+    fn from(transcription: Transcription) -> Self {
+        let Transcription { language, segments } = transcription;
+        Self {
+            language,
+            segments: segments.into_iter().map(Segment::from).collect(),
+        }
+    }
+}
+
+impl From<TokenSegment> for Segment {
+    fn from(segment: TokenSegment) -> Self {
+        let TokenSegment {
+            start,
+            end,
+            text,
+            tokens: _,
+            avg_log_prob,
+            no_speech_prob,
+            words,
+        } = segment;
+        Self {
+            text: text.trim().to_owned(),
+            start: seconds(start),
+            end: seconds(end.max(start)),
+            words: words.into_iter().map(Word::from).collect(),
+            confidence: Some(avg_log_prob.exp() as f32),
+            avg_log_prob: Some(avg_log_prob as f32),
+            no_speech_prob: Some(no_speech_prob as f32),
+        }
+    }
+}
+
+impl From<TokenWord> for Word {
+    fn from(word: TokenWord) -> Self {
+        let TokenWord {
+            text,
+            start,
+            end,
+            probability,
+            aligned,
+        } = word;
+        Self {
+            text: text.trim().to_owned(),
+            start: seconds(start),
+            end: seconds(end),
+            confidence: Some(probability as f32),
+            log_prob: Some(probability.ln() as f32),
+            timing: if aligned {
+                TimingSource::Model
+            } else {
+                TimingSource::Interpolated
+            },
+        }
+    }
+}
+
+/// Whisper's times are multiples of 10 ms, computed in binary; this takes the dust off.
+fn seconds(time: f64) -> Duration {
+    Duration::from_millis((time.max(0.0) * 1000.0).round() as u64)
+}
