@@ -4,10 +4,10 @@
 //! features, rules, windows and word alignment. Nothing about a model is assumed but what its files say, so tiny, turbo,
 //! distilled, English-only and fine-tuned models load alike.
 //!
-//! In reading order: [`layout`] finds the files, [`settings`] and [`vocabulary`] read them, [`features`] makes what the
-//! encoder hears, [`network`] runs the graphs, [`rules`] says what may come next, [`greedy`] decodes a window,
-//! [`segments`] cuts it, [`transcribe`] goes through a recording; [`words`], [`alignment`] and [`word_times`] say when
-//! each word was said; [`utterance`] is the stream.
+//! In reading order: `layout` finds the files, `settings` and `vocabulary` read them, `features` makes what the
+//! encoder hears, `network` and `scores` run the graphs, `rules` says what may come next, `greedy` decodes a window,
+//! `segments` cuts it, `transcribe` goes through a recording and gives a `transcription`, `repetition` finds loops in
+//! it; `words`, `alignment` and `word_times` say when each word was said; `utterance` is the stream.
 //!
 //! It does not beam-search, does not carry text from window to window, and encodes one window at a time.
 
@@ -19,9 +19,11 @@ mod layout;
 mod network;
 mod repetition;
 mod rules;
+mod scores;
 mod segments;
 mod settings;
 mod transcribe;
+mod transcription;
 mod utterance;
 mod vocabulary;
 mod word_times;
@@ -43,10 +45,10 @@ use self::transcribe::{Wanted, Words};
 use self::utterance::WhisperUtterance;
 use self::vocabulary::Vocabulary;
 use crate::Error;
-use crate::domain::{CancelFlag, Commit, DecodeOptions, EngineInfo, Segment, TimingSource, Transcript, Word};
+use crate::domain::{CancelFlag, Commit, DecodeOptions, EngineInfo, Transcript};
 use crate::engine::{Engine, Utterance};
 
-pub use self::transcribe::{Thresholds, TokenSegment, TokenWord, Transcription};
+pub use self::transcription::{Thresholds, TokenSegment, TokenWord, Transcription};
 
 /// A Whisper model, loaded. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -243,68 +245,4 @@ impl<'a> Wanted<'a> {
             words,
         }
     }
-}
-
-// === impl Transcript ===
-
-impl From<Transcription> for Transcript {
-    fn from(transcription: Transcription) -> Self {
-        let Transcription { language, segments } = transcription;
-        Self {
-            language,
-            segments: segments.into_iter().map(Segment::from).collect(),
-        }
-    }
-}
-
-impl From<TokenSegment> for Segment {
-    fn from(segment: TokenSegment) -> Self {
-        let TokenSegment {
-            start,
-            end,
-            text,
-            tokens: _,
-            avg_log_prob,
-            no_speech_prob,
-            words,
-        } = segment;
-        Self {
-            text: text.trim().to_owned(),
-            start: seconds(start),
-            end: seconds(end.max(start)),
-            words: words.into_iter().map(Word::from).collect(),
-            confidence: Some(avg_log_prob.exp() as f32),
-            avg_log_prob: Some(avg_log_prob as f32),
-            no_speech_prob: Some(no_speech_prob as f32),
-        }
-    }
-}
-
-impl From<TokenWord> for Word {
-    fn from(word: TokenWord) -> Self {
-        let TokenWord {
-            text,
-            start,
-            end,
-            probability,
-            aligned,
-        } = word;
-        Self {
-            text: text.trim().to_owned(),
-            start: seconds(start),
-            end: seconds(end),
-            confidence: Some(probability as f32),
-            log_prob: Some(probability.ln() as f32),
-            timing: if aligned {
-                TimingSource::Model
-            } else {
-                TimingSource::Interpolated
-            },
-        }
-    }
-}
-
-/// Whisper's times are multiples of 10 ms, computed in binary; this takes the dust off.
-fn seconds(time: f64) -> Duration {
-    Duration::from_millis((time.max(0.0) * 1000.0).round() as u64)
 }

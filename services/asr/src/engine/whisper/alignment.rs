@@ -6,8 +6,9 @@
 //! openai-whisper has scores; normalising them over the window's own positions makes them equal.
 
 use super::error::WhisperError;
-use super::network::{Attention, Encoded, Network};
+use super::network::{Encoded, Network};
 use super::rules::log_sum_exp;
+use super::scores::Attention;
 use super::vocabulary::Vocabulary;
 use super::words::{TimedWord, divide};
 use crate::domain::CancelFlag;

@@ -7,7 +7,6 @@
 //! All values stay on the device of the sessions; only the scores come to the processor.
 
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::path::Path;
 
 use half::f16;
@@ -18,6 +17,7 @@ use polyphony_inference::{Device, Lease, Loaded, Port, SessionPool, SessionSetti
 
 use super::error::WhisperError;
 use super::features::WINDOW_FRAMES;
+use super::scores::{Attention, Scores};
 use crate::domain::CancelFlag;
 
 /// The graphs of one model. Cheap to clone.
@@ -60,23 +60,6 @@ pub(super) struct Decoding<'a> {
     /// Where the scores go.
     host: MemoryInfo<'static>,
     cancel: &'a CancelFlag,
-}
-
-/// Scores of the next token, for each position that was put in.
-#[derive(Debug)]
-pub(super) struct Scores {
-    logits: DynValue,
-    positions: usize,
-    vocabulary: usize,
-}
-
-/// One layer's cross-attention: `[heads][tokens][audio positions]`.
-#[derive(Debug)]
-pub(super) struct Attention {
-    values: Vec<f32>,
-    heads: usize,
-    tokens: usize,
-    positions: usize,
 }
 
 // === impl Network ===
@@ -220,7 +203,7 @@ fn unfit(pool: &SessionPool, problem: String) -> WhisperError {
     polyphony_inference::Error::unfit(pool.path(), problem).into()
 }
 
-fn lacks(name: &str) -> WhisperError {
+pub(super) fn lacks(name: &str) -> WhisperError {
     WhisperError::Output(format!("no \"{name}\""))
 }
 
@@ -368,89 +351,4 @@ fn take<'c>(
         Ok((cached.past.as_str(), value))
     };
     cache.map(one).collect()
-}
-
-// === impl Scores ===
-
-impl Scores {
-    fn of(outputs: &mut SessionOutputs<'_>) -> Result<Self, WhisperError> {
-        let logits = outputs.remove("logits").ok_or_else(|| lacks("logits"))?;
-        let shape = shape_of(&logits);
-        match shape.as_slice() {
-            &[1, positions, vocabulary] if positions > 0 && vocabulary > 0 => Ok(Self {
-                logits,
-                positions,
-                vocabulary,
-            }),
-            _ => Err(WhisperError::Output(format!("logits of shape {shape:?}"))),
-        }
-    }
-
-    /// After the position that was put in at `index`.
-    pub(super) fn at(&self, index: usize) -> Result<Vec<f32>, WhisperError> {
-        let start = index.min(self.positions - 1) * self.vocabulary;
-        floats(&self.logits, start..start + self.vocabulary)
-    }
-
-    /// After the last position.
-    pub(super) fn last(&self) -> Result<Vec<f32>, WhisperError> {
-        self.at(self.positions - 1)
-    }
-}
-
-// === impl Attention ===
-
-impl Attention {
-    fn of(value: &DynValue) -> Result<Self, WhisperError> {
-        let shape = shape_of(value);
-        match shape.as_slice() {
-            &[1, heads, tokens, positions] => Ok(Self {
-                values: floats(value, 0..heads * tokens * positions)?,
-                heads,
-                tokens,
-                positions,
-            }),
-            _ => Err(WhisperError::Output(format!(
-                "cross-attentions of shape {shape:?}"
-            ))),
-        }
-    }
-
-    /// The attention of a token to the audio positions.
-    pub(super) fn row(&self, head: usize, token: usize) -> Result<&[f32], WhisperError> {
-        if head >= self.heads || token >= self.tokens {
-            return Err(WhisperError::Output(format!(
-                "no attention of head {head} at token {token}"
-            )));
-        }
-        Ok(&self.values[(head * self.tokens + token) * self.positions..][..self.positions])
-    }
-}
-
-fn shape_of(value: &DynValue) -> Vec<usize> {
-    let shape = value
-        .dtype()
-        .tensor_shape()
-        .map(|shape| shape.to_vec())
-        .unwrap_or_default();
-    shape
-        .into_iter()
-        .map(|size| usize::try_from(size).unwrap_or(0))
-        .collect()
-}
-
-/// A part of a tensor of 32 or 16 bits.
-fn floats(value: &DynValue, part: Range<usize>) -> Result<Vec<f32>, WhisperError> {
-    let short = || WhisperError::Output("a tensor is shorter than its shape".to_owned());
-    if value.dtype().tensor_type() == Some(TensorElementType::Float16) {
-        let halves = value.try_extract_tensor::<f16>()?.1.get(part).ok_or_else(short)?;
-        Ok(halves.iter().map(|half| half.to_f32()).collect())
-    } else {
-        Ok(value
-            .try_extract_tensor::<f32>()?
-            .1
-            .get(part)
-            .ok_or_else(short)?
-            .to_vec())
-    }
 }

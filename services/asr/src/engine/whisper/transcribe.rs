@@ -13,64 +13,13 @@ use super::error::WhisperError;
 use super::features::{FRAME_RATE, Recording, WINDOW_FRAMES};
 use super::greedy::{self, Decoded, Orders};
 use super::network::Encoded;
-use super::repetition::{LOOPS, compression_ratio};
+use super::repetition::leave_out_loops;
 use super::rules::Rules;
 use super::segments::{Cut, Window, cut};
+use super::transcription::{Thresholds, TokenSegment, TokenWord, Transcription};
 use super::word_times::{Timed, assign};
-use super::words::{TimedWord, by_share};
+use super::words::by_share;
 use crate::domain::{CancelFlag, DecodeOptions, Task};
-
-/// When a window is taken for invented. The default is openai-whisper's.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    /// A window is silence if the probability of no speech is above this…
-    pub no_speech: f64,
-    /// …and its mean log-probability is not above this.
-    pub log_prob: f64,
-}
-
-/// What was said, with what a transcript leaves out.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Transcription {
-    /// The language, named or found.
-    pub language: Option<String>,
-    /// In order of time.
-    pub segments: Vec<TokenSegment>,
-}
-
-/// A segment and its tokens. Times are in seconds from the start of the recording.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenSegment {
-    /// Where it begins.
-    pub start: f64,
-    /// Where it ends.
-    pub end: f64,
-    /// Its text, with the space before it.
-    pub text: String,
-    /// Text and timestamps.
-    pub tokens: Vec<u32>,
-    /// The mean log-probability of its window's tokens.
-    pub avg_log_prob: f64,
-    /// The probability that nobody speaks in its window.
-    pub no_speech_prob: f64,
-    /// Its words.
-    pub words: Vec<TokenWord>,
-}
-
-/// A word of a segment. Times are in seconds from the start of the recording.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenWord {
-    /// The word, with the space before it.
-    pub text: String,
-    /// Where it begins.
-    pub start: f64,
-    /// Where it ends.
-    pub end: f64,
-    /// The mean probability of its tokens.
-    pub probability: f64,
-    /// Whether the times are the model's; else they are shares of the segment's time.
-    pub aligned: bool,
-}
 
 /// What is wanted of a recording.
 #[derive(Debug, Clone, Copy)]
@@ -107,17 +56,6 @@ struct Progress<'a> {
 /// that ends its segments after a moment would otherwise take one for each moment.
 const SPARE_WINDOWS: usize = 16;
 const FRAMES_A_WINDOW: usize = 500;
-
-// === impl Thresholds ===
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self {
-            no_speech: 0.6,
-            log_prob: -1.0,
-        }
-    }
-}
 
 /// Transcribes a recording, mono at 16 kHz.
 pub(super) fn transcribe(
@@ -376,66 +314,4 @@ impl Progress<'_> {
 
 fn is_silence(decoded: &Decoded, limit: Thresholds) -> bool {
     decoded.no_speech_prob > limit.no_speech && decoded.avg_log_prob <= limit.log_prob
-}
-
-/// Of a window whose text loops, leaves out what repeats.
-fn leave_out_loops(segments: &mut Vec<TokenSegment>, text: &str) {
-    if compression_ratio(text.trim()) <= LOOPS {
-        return;
-    }
-    segments.retain(|segment| compression_ratio(segment.text.trim()) <= LOOPS);
-    segments.dedup_by(|later, earlier| later.text.trim() == earlier.text.trim());
-}
-
-// === impl TokenWord ===
-
-impl TokenWord {
-    fn of(word: TimedWord, aligned: bool) -> Self {
-        let TimedWord {
-            text,
-            start,
-            end,
-            probability,
-            ..
-        } = word;
-        Self {
-            text,
-            start,
-            end: end.max(start),
-            probability,
-            aligned,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(text: &str) -> TokenSegment {
-        TokenSegment {
-            start: 0.0,
-            end: 1.0,
-            text: text.to_owned(),
-            tokens: Vec::new(),
-            avg_log_prob: -0.5,
-            no_speech_prob: 0.0,
-            words: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn of_a_loop_one_is_kept_and_of_speech_all() {
-        let texts = |segments: &[TokenSegment]| segments.iter().map(|it| it.text.clone()).collect::<Vec<_>>();
-        let looping = [" Thank you very much indeed."; 12];
-        let mut segments: Vec<_> = looping.iter().map(|text| said(text)).collect();
-        segments.push(said(&" la".repeat(60)));
-        leave_out_loops(&mut segments, &looping.concat());
-        assert_eq!(texts(&segments), [looping[0]]);
-
-        let speech = [" Yes.", " Yes.", " Shall we go on to the second question, then?"];
-        let mut segments: Vec<_> = speech.iter().map(|text| said(text)).collect();
-        leave_out_loops(&mut segments, &speech.concat());
-        assert_eq!(texts(&segments), speech);
-    }
 }
