@@ -17,14 +17,29 @@ use clap::{CommandFactory, Parser};
 
 use crate::args::{Args, Command};
 
+/// `EX_USAGE` of sysexits.h, as every process of the mesh answers a command line or config that cannot be used.
+const USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are errors to clap, and none to anybody else. A reader that went away does not matter.
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
     let json = args.json;
     match run(args) {
         Ok(code) => code,
         Err(error) => {
             output::failure(&error, json);
-            ExitCode::FAILURE
+            if error.is::<polyphony_config::Error>() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -40,7 +55,10 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Doctor(doctor) => doctor::run(&doctor, args.json),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "polyphony", &mut std::io::stdout());
+            // Not straight to standard output: the generator panics when that is closed.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "polyphony", &mut script);
+            output::line(String::from_utf8(script)?.trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -15,10 +15,8 @@ use polyphony_error::chain;
 use polyphony_gateway::Gateway;
 
 use crate::args::Up;
-use crate::output;
+use crate::{USAGE, output};
 
-/// `EX_USAGE` of sysexits.h, as every process of the mesh answers a config that cannot be used.
-const USAGE: u8 = 64;
 /// Blocking work cannot be interrupted; nobody waits for it longer than this.
 const THREAD_PATIENCE: Duration = Duration::from_millis(100);
 

@@ -2,7 +2,8 @@
 //!
 //! In the reference, a line that begins with `# ` is prose, and one that begins with `#` and no space is a key (or a
 //! section) at its default, commented out. A key whose default is nothing (`None`, an empty list or table) is shown
-//! with an example value, and must be commented out; any other key shows its default, commented out or not.
+//! with an example value, and must be commented out; any other key shows its default, commented out or not. What is
+//! inside of an example table is a promise too: [`Reference::example`] checks it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::{Error, Layers, file};
+use crate::{Error, Layers, file, text};
 
 /// A reference file being checked, section by section.
 #[derive(Debug)]
@@ -21,7 +22,8 @@ pub struct Reference {
     active: Layers,
     /// With the commented keys.
     full: Layers,
-    checked: Vec<String>,
+    /// The sections checked so far, as the file shows them.
+    shown: serde_json::Map<String, Json>,
     mismatches: Vec<Mismatch>,
 }
 
@@ -64,10 +66,21 @@ impl Reference {
         let layers = |text: &str| Ok::<_, Error>(Layers::of_table(file::parse(text, &path)?, None));
         Ok(Self {
             active: layers(text)?,
-            full: layers(&uncommented(text))?,
-            checked: Vec::new(),
+            full: layers(&Self::uncommented(text))?,
+            shown: serde_json::Map::new(),
             mismatches: Vec::new(),
         })
+    }
+
+    /// The text with every commented key and section in force, examples included.
+    pub fn uncommented(text: &str) -> String {
+        let lines = text.lines().map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "[]{}\"'_".contains(c)) => {
+                rest
+            }
+            _ => line,
+        });
+        lines.flat_map(|line| [line, "\n"]).collect()
     }
 
     /// Checks section `[name]` against the defaults of its type.
@@ -76,20 +89,18 @@ impl Reference {
     /// [`Error::Unprintable`] if the struct is not a map of plain values. What is wrong with the file comes out of
     /// [`Reference::finish`].
     pub fn section<T: Default + Serialize + DeserializeOwned>(mut self, name: &str) -> Result<Self, Error> {
-        self.checked.push(name.to_owned());
-        let print = |section: &T| {
-            serde_json::to_value(section).map_err(|source| Error::Unprintable {
-                section: name.to_owned(),
-                source,
-            })
-        };
-        let default = print(&T::default())?;
+        let default = printed(name, &T::default())?;
+        // Known from here on, also if it cannot be read.
+        self.shown.insert(name.to_owned(), Json::Null);
         for (layers, active) in [(&self.full, false), (&self.active, true)] {
             match layers.section::<T>(name) {
                 Ok(section) => {
-                    let shown = print(&section)?;
+                    let shown = printed(name, &section)?;
                     let comparison = Comparison { layers, active };
                     comparison.compare(&mut vec![name.to_owned()], &default, &shown, &mut self.mismatches);
+                    if !active {
+                        self.shown.insert(name.to_owned(), shown);
+                    }
                 }
                 Err(error) => self.mismatches.push(Mismatch::Unreadable(error.to_string())),
             }
@@ -97,17 +108,33 @@ impl Reference {
         Ok(self)
     }
 
+    /// Checks a table that is only there as an example, as `gateway.clusters.asr` or, the first of a list,
+    /// `gateway.routes.0`: it shows every key of its type, at its default. `default` has the example's own values where a
+    /// key is required. To be called after the section was checked.
+    ///
+    /// # Errors
+    /// [`Error::Unprintable`] if `default` is not a map of plain values.
+    pub fn example<T: Serialize>(mut self, key: &str, default: &T) -> Result<Self, Error> {
+        let mut path = text::dotted(key).unwrap_or_default();
+        let default = printed(key, default)?;
+        let shown = at(&self.shown, &path).cloned().unwrap_or_default();
+        let comparison = Comparison {
+            layers: &self.full,
+            active: false,
+        };
+        comparison.compare(&mut path, &default, &shown, &mut self.mismatches);
+        Ok(self)
+    }
+
     /// Everything that is wrong, in the order of the sections; empty if the file is true.
     pub fn finish(self) -> Vec<Mismatch> {
         let Self {
             full,
-            checked,
+            shown,
             mut mismatches,
             ..
         } = self;
-        let unknown = full
-            .sections()
-            .filter(|section| !checked.iter().any(|name| name == section));
+        let unknown = full.sections().filter(|section| !shown.contains_key(*section));
         mismatches.extend(unknown.map(|name| Mismatch::UnknownSection(name.to_owned())));
         mismatches
     }
@@ -163,13 +190,22 @@ fn is_nothing(value: &Json) -> bool {
     }
 }
 
-/// Takes the `#` from every line that holds a commented key.
-fn uncommented(text: &str) -> String {
-    let lines = text.lines().map(|line| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "[]{}\"'_".contains(c)) => rest,
-        _ => line,
-    });
-    lines.flat_map(|line| [line, "\n"]).collect()
+/// What the sections show at a path, array indices in decimal.
+fn at<'a>(sections: &'a serde_json::Map<String, Json>, path: &[String]) -> Option<&'a Json> {
+    let (section, inner) = path.split_first()?;
+    inner
+        .iter()
+        .try_fold(sections.get(section)?, |value, segment| match value {
+            Json::Array(items) => items.get(segment.parse::<usize>().ok()?),
+            value => value.get(segment),
+        })
+}
+
+fn printed<T: Serialize>(name: &str, value: &T) -> Result<Json, Error> {
+    serde_json::to_value(value).map_err(|source| Error::Unprintable {
+        section: name.to_owned(),
+        source,
+    })
 }
 
 // === impl Mismatch ===

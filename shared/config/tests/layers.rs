@@ -481,3 +481,31 @@ fn every_lie_of_a_reference_is_found() {
         matches!(check("[asr.vad]", "[gateway]\n[asr.vad]"), Mismatch::UnknownSection(name) if name == "gateway")
     );
 }
+
+#[test]
+fn an_example_shows_every_key_of_its_type_at_its_default() {
+    const TEXT: &str = "[asr]\n#[[asr.upstreams]]\n#name = \"example\"\n#weight = 0\n";
+    let found = |text: &str, key: &str| {
+        let reference = Reference::parse(text).expect("TOML");
+        let reference = reference.section::<Asr>("asr").expect("plain");
+        let example = Upstream {
+            name: "example".to_owned(),
+            weight: 0,
+        };
+        let found = reference.example(key, &example).expect("plain").finish();
+        let about = found.iter().map(Mismatch::to_string);
+        about
+            .filter(|lie| lie.contains("asr.upstreams."))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(TEXT, "asr.upstreams.0"), Vec::<String>::new());
+    assert_eq!(
+        found(&TEXT.replace("#weight = 0\n", ""), "asr.upstreams.0"),
+        ["`asr.upstreams.0.weight` is not in the reference; its default is 0"]
+    );
+    assert_eq!(
+        found(&TEXT.replace("weight = 0", "weight = 1"), "asr.upstreams.0"),
+        ["`asr.upstreams.0.weight` is shown as 1, but its default is 0"]
+    );
+    assert_eq!(found(TEXT, "asr.upstreams.1").len(), 2, "there is no second");
+}
