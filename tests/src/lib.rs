@@ -1,1 +1,10 @@
-//! What needs more than one service: the mesh under test, conformance, faults, clients in other languages.
+//! The mesh under test: `polyphony up` as its own process on free ports.
+//!
+//! The binaries come from this build (`cargo test --workspace` makes them); what the scripts of `setup/` install is
+//! found below `POLYPHONY_HOME`.
+
+mod mesh;
+mod tools;
+
+pub use mesh::Mesh;
+pub use tools::{binary, clients_python, grpcurl, node, repository, speech};

@@ -1,0 +1,71 @@
+//! Where the binaries, the clients in other languages and the test speech are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A binary of this build.
+///
+/// # Panics
+/// If it was not built.
+pub fn binary(name: &str) -> PathBuf {
+    // Tests run from TARGET/PROFILE/deps; binaries are one folder up.
+    let test = std::env::current_exe().expect("the path of this test");
+    let path = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("a build folder")
+        .join(name);
+    assert!(
+        path.is_file(),
+        "{} is not built; run the tests of the whole workspace (make test)",
+        path.display()
+    );
+    path
+}
+
+/// A recording of speech that this repository ships, and what is said in it.
+pub fn speech() -> (PathBuf, &'static str) {
+    (
+        repository().join("services/asr/tests/fixtures/go_forward.flac"),
+        "go forward ten meters",
+    )
+}
+
+/// `grpcurl`.
+pub fn grpcurl() -> Command {
+    Command::new(installed("bin/grpcurl"))
+}
+
+/// Python with the packages of `tests/clients/python`.
+pub fn clients_python() -> Command {
+    Command::new(installed("clients/bin/python"))
+}
+
+/// Node with the packages of `tests/clients/node`.
+pub fn node() -> Command {
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", installed("node-clients/node_modules"));
+    node
+}
+
+fn installed(path: &str) -> PathBuf {
+    let home = std::env::var_os("POLYPHONY_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+            data.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").expect("HOME")).join(".local/share"))
+                .join("polyphony")
+        });
+    let path = home.join(path);
+    assert!(
+        path.exists(),
+        "{} is missing; setup/test installs it (make test does so)",
+        path.display()
+    );
+    path
+}
