@@ -3,6 +3,8 @@
 //! An engine knows nothing of gRPC. It is blocking and CPU-bound: callers run it on a blocking thread. Streaming is a
 //! state machine fed with samples ([`Utterance`]), so it is tested without a socket.
 
+pub mod agreement;
+pub mod pocketsphinx;
 pub mod whisper;
 
 use crate::domain::{CancelFlag, DecodeOptions, EngineInfo, Transcript};
@@ -17,7 +19,12 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Cancelled`] within two decode steps of `cancel`; [`Error::Engine`] when the model fails.
-    fn recognize(&self, audio: &[f32], options: &DecodeOptions, cancel: &CancelFlag) -> Result<Transcript, Error>;
+    fn recognize(
+        &self,
+        audio: &[f32],
+        options: &DecodeOptions,
+        cancel: &CancelFlag,
+    ) -> Result<Transcript, Error>;
 
     /// Begins an utterance that is fed as it is spoken.
     ///

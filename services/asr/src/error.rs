@@ -25,7 +25,10 @@ pub enum Error {
 impl Error {
     /// A failure of an engine.
     pub fn engine(engine: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Engine { engine, source: source.into() }
+        Self::Engine {
+            engine,
+            source: source.into(),
+        }
     }
 }
 

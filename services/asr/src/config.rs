@@ -1,0 +1,146 @@
+//! The keys of the recogniser: `[asr]`, and the sections it shares with the rest of the mesh, `[models]` and
+//! `[inference]`.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use polyphony_chassis::config::ServerConfig;
+use polyphony_config::{HumanDuration, Layers};
+use polyphony_inference::InferenceConfig;
+use polyphony_models::ModelsConfig;
+use serde::{Deserialize, Serialize};
+
+/// All that a recogniser is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where and how it is served. Default: 127.0.0.1:7001, admin 127.0.0.1:8001.
+    pub server: ServerConfig,
+    /// "auto" takes the best model on disk; "whisper" or "pocketsphinx" only models of that engine. Default: "auto".
+    pub engine: EngineChoice,
+    /// The model for requests that name none, as "onnx-community/whisper-base.en". Empty, the default: the best.
+    pub model: String,
+    /// Load the default model before the first request, and be ready only then. Default: false, which keeps an idle
+    /// process small.
+    pub preload: bool,
+    /// Streams at once; one more is refused when it opens. 0, the default: four for each core.
+    pub max_streams: usize,
+    /// Recordings recognised at once. 0, the default: one for each core.
+    pub workers: usize,
+    /// Recordings that wait for a worker; one more is refused. Default: 64.
+    pub max_queue: usize,
+    /// A stream whose client has sent nothing for so long is ended. Default: 60 s.
+    pub stream_idle: HumanDuration,
+    /// The longest stream, in audio. "0", the default: no limit.
+    pub max_stream_duration: HumanDuration,
+    /// The longest recording of `Recognize`. Default: 10 min.
+    pub max_recognize_duration: HumanDuration,
+    /// The longest recording of `BatchRecognize`. Default: 4 h.
+    pub max_batch_duration: HumanDuration,
+    /// Batches that are remembered, running or done; one more is refused. Each holds its recordings until they are
+    /// done, so this times the largest message is what they may take. Default: 64.
+    pub max_operations: usize,
+    /// How long a batch is remembered after it is done. Default: 1 h.
+    pub operation_retention: HumanDuration,
+    /// `[models]`: where models lie.
+    #[serde(skip)]
+    pub models: ModelsConfig,
+    /// `[inference]`: where ONNX Runtime lies, and which device runs it.
+    #[serde(skip)]
+    pub inference: InferenceConfig,
+}
+
+/// Which engines may serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// All; the best whose model is on disk serves by default.
+    #[default]
+    Auto,
+    /// Whisper alone.
+    Whisper,
+    /// CMU Sphinx alone.
+    PocketSphinx,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the three sections.
+    ///
+    /// # Errors
+    /// The first key that is unknown or whose value cannot be used.
+    pub fn read(layers: &Layers) -> Result<Self, polyphony_config::Error> {
+        let mut config: Self = layers.section("asr")?;
+        config.models = layers.section("models")?;
+        config.inference = layers.section("inference")?;
+        config.check(layers)?;
+        Ok(config)
+    }
+
+    /// Rules that types cannot express.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
+        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
+            let message = "must be the name of a model, as \"onnx-community/whisper-base.en\"";
+            return Err(layers.invalid("asr.model", message));
+        }
+        for (key, value) in [
+            ("asr.stream_idle", self.stream_idle),
+            ("asr.max_recognize_duration", self.max_recognize_duration),
+            ("asr.max_batch_duration", self.max_batch_duration),
+            ("asr.operation_retention", self.operation_retention),
+        ] {
+            if value.get() < Duration::from_secs(1) {
+                return Err(layers.invalid(key, "must be at least 1s"));
+            }
+        }
+        if self.max_operations == 0 {
+            return Err(layers.invalid("asr.max_operations", "must be at least 1"));
+        }
+        Ok(())
+    }
+
+    /// Streams at once.
+    pub fn streams(&self) -> usize {
+        if self.max_streams == 0 {
+            4 * cores()
+        } else {
+            self.max_streams
+        }
+    }
+
+    /// Recordings at once.
+    pub fn workers(&self) -> usize {
+        if self.workers == 0 { cores() } else { self.workers }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            engine: EngineChoice::Auto,
+            model: String::new(),
+            preload: false,
+            max_streams: 0,
+            workers: 0,
+            max_queue: 64,
+            stream_idle: HumanDuration::from_secs(60),
+            max_stream_duration: HumanDuration::default(),
+            max_recognize_duration: HumanDuration::from_secs(600),
+            max_batch_duration: HumanDuration::from_secs(4 * 3600),
+            max_operations: 64,
+            operation_retention: HumanDuration::from_secs(3600),
+            models: ModelsConfig::default(),
+            inference: InferenceConfig::default(),
+        }
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}

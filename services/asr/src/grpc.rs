@@ -1,0 +1,181 @@
+//! The adapter: convert, call, convert. What happens to the audio is in `whole` and in `grpc::stream`.
+
+mod operations;
+mod stream;
+mod worker;
+
+use std::sync::Arc;
+
+use polyphony_chassis::RequestId;
+use polyphony_proto::asr::v1 as pb;
+use polyphony_proto::asr::v1::asr_service_server::AsrService;
+use polyphony_proto::google::longrunning::Operation;
+use polyphony_proto::types::v1 as types;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::batch::{self, Batches};
+use crate::config::Config;
+use crate::convert::request::{Asked, supported_fields};
+use crate::convert::{decoding, response, time};
+use crate::domain::CancelFlag;
+use crate::places::Places;
+use crate::recognizers::{Candidate, Recognizers};
+use crate::whole::{self, Recording};
+
+pub(crate) use operations::Operations;
+pub(crate) use stream::Replies;
+
+/// The service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Asr {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) recognizers: Recognizers,
+    pub(crate) places: Places,
+    pub(crate) batches: Batches,
+}
+
+// === impl Asr ===
+
+impl Asr {
+    pub(crate) fn new(config: Config, recognizers: Recognizers) -> Self {
+        let places = Places::new(config.streams(), config.workers(), config.max_queue);
+        let batches = Batches::new(
+            config.max_operations,
+            config.operation_retention.get(),
+            config.workers(),
+        );
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                recognizers,
+                places,
+                batches,
+            }),
+        }
+    }
+
+    /// The service that tells about batches.
+    pub(crate) fn operations(&self) -> Operations {
+        Operations::new(self.shared.batches.clone())
+    }
+}
+
+#[tonic::async_trait]
+impl AsrService for Asr {
+    type StreamingRecognizeStream = Replies;
+
+    async fn recognize(
+        &self,
+        request: Request<pb::RecognizeRequest>,
+    ) -> Result<Response<pb::RecognizeResponse>, Status> {
+        let id = request_id(&request);
+        let pb::RecognizeRequest { config, audio } = request.into_inner();
+        let recording = Recording {
+            asked: Asked::parse(config, "config.")?,
+            bytes: decoding::inline(audio, "audio")?,
+            field: "audio".to_owned(),
+            longest: self.shared.config.max_recognize_duration.get(),
+        };
+        let Shared {
+            recognizers, places, ..
+        } = &*self.shared;
+        let cancel = CancelFlag::default();
+        // Boxed, for it holds all of the work.
+        let work = Box::pin(whole::recognise(
+            recording,
+            recognizers,
+            places,
+            &id,
+            &cancel,
+            |_| {},
+        ));
+        Ok(Response::new(work.await?.response))
+    }
+
+    async fn streaming_recognize(
+        &self,
+        request: Request<Streaming<pb::StreamingRecognizeRequest>>,
+    ) -> Result<Response<Replies>, Status> {
+        let place = self.shared.places.stream()?;
+        let id = request_id(&request);
+        Ok(Response::new(stream::open(
+            Arc::clone(&self.shared),
+            place,
+            id,
+            request.into_inner(),
+        )))
+    }
+
+    async fn batch_recognize(
+        &self,
+        request: Request<pb::BatchRecognizeRequest>,
+    ) -> Result<Response<Operation>, Status> {
+        let id = request_id(&request);
+        let wanted = batch::Wanted::parse(request.into_inner(), self.shared.config.max_batch_duration.get())?;
+        let Shared {
+            recognizers,
+            places,
+            batches,
+            ..
+        } = &*self.shared;
+        let operation = batches.begin(wanted, recognizers.clone(), places.clone(), id)?;
+        Ok(Response::new(operations::wire(&operation)))
+    }
+
+    async fn get_capabilities(
+        &self,
+        _: Request<pb::GetCapabilitiesRequest>,
+    ) -> Result<Response<pb::GetCapabilitiesResponse>, Status> {
+        let Shared {
+            config,
+            recognizers,
+            places,
+            ..
+        } = &*self.shared;
+        let models = recognizers
+            .present()
+            .await
+            .into_iter()
+            .map(capabilities)
+            .collect();
+        let (most, open) = places.streams();
+        let longest_stream = Some(config.max_stream_duration.get()).filter(|longest| !longest.is_zero());
+        Ok(Response::new(pb::GetCapabilitiesResponse {
+            models,
+            encodings: decoding::ENCODINGS.into_iter().map(Into::into).collect(),
+            max_streams: u32::try_from(most).unwrap_or(u32::MAX),
+            open_streams: u32::try_from(open).unwrap_or(u32::MAX),
+            max_recognize_duration: Some(time::wire(config.max_recognize_duration.get())),
+            max_batch_duration: Some(time::wire(config.max_batch_duration.get())),
+            max_stream_duration: longest_stream.map(time::wire),
+            max_message_bytes: config.server.limits.max_receive_message.bytes(),
+        }))
+    }
+}
+
+/// What a model can do. One that is not in memory is described by its engine's name alone until it is.
+fn capabilities(candidate: Candidate) -> types::ModelCapabilities {
+    let engine = candidate.loaded();
+    let info = engine.as_ref().map(|engine| engine.info());
+    types::ModelCapabilities {
+        model: candidate.model.id.to_string(),
+        engine: candidate.engine.clone(),
+        language_codes: info.map(|info| info.languages.clone()).unwrap_or_default(),
+        supported_fields: info.map(supported_fields).unwrap_or_default(),
+        degraded: info.and_then(response::degraded),
+    }
+}
+
+/// The name of the call, which the chassis gave it.
+fn request_id<T>(request: &Request<T>) -> String {
+    request
+        .extensions()
+        .get::<RequestId>()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}

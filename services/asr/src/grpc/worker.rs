@@ -1,0 +1,280 @@
+//! The thread of a stream: bytes to samples, samples through the state machine, its events to replies.
+
+use std::time::{Duration, Instant};
+
+use polyphony_audio::limits::Limits;
+use polyphony_audio::pcm::{Pcm, SampleRate};
+use polyphony_audio::resample::Resampler;
+use polyphony_audio::stream::StreamDecoder;
+use polyphony_error::Fault;
+use polyphony_proto::asr::v1 as pb;
+use prost::bytes::Bytes;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use crate::config::Config;
+use crate::convert::response::{self, Spent};
+use crate::convert::streaming::{StreamPlan, View};
+use crate::convert::{audio_fault, time};
+use crate::domain::CancelFlag;
+use crate::metrics::{self, Mode};
+use crate::places::StreamPlace;
+use crate::recognizers::Recognizer;
+use crate::session::{self, EndReason, Event, Session};
+
+/// What the reader hands over.
+#[derive(Debug)]
+pub(super) enum Command {
+    Audio {
+        bytes: Bytes,
+        arrived: Instant,
+    },
+    Marker {
+        id: String,
+        arrived: Instant,
+    },
+    Flush {
+        arrived: Instant,
+    },
+    /// The client closed its side.
+    End,
+    /// The stream ends with this.
+    Fail(Status),
+}
+
+/// A stream's work.
+pub(super) struct Worker {
+    recognizer: Recognizer,
+    session: Session,
+    view: View,
+    effective: Option<pb::StreamingRecognitionConfig>,
+    decoder: StreamDecoder,
+    resampler: Option<Resampler>,
+    id: String,
+    outbox: mpsc::Sender<Result<pb::StreamingRecognizeResponse, Status>>,
+    sequence: u64,
+    /// When what is being worked on arrived.
+    arrived: Instant,
+    busy: Duration,
+    samples: Vec<f32>,
+    events: Vec<Event>,
+    _place: StreamPlace,
+}
+
+/// Why a worker stops before its end.
+enum Stop {
+    /// Nobody reads any more.
+    Gone,
+    /// The client is told.
+    Failed(Status),
+}
+
+/// A stream without a limit ends before this.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+// === impl Worker ===
+
+impl Worker {
+    pub(super) fn new(
+        recognizer: Recognizer,
+        plan: StreamPlan,
+        config: &Config,
+        id: String,
+        place: StreamPlace,
+        outbox: mpsc::Sender<Result<pb::StreamingRecognizeResponse, Status>>,
+        cancel: &CancelFlag,
+    ) -> Result<Self, Fault> {
+        let longest = config.max_stream_duration.get();
+        let limits = Limits {
+            max_bytes: u64::MAX,
+            max_duration: if longest.is_zero() { FOREVER } else { longest },
+            ..Limits::default()
+        };
+        let decoder = StreamDecoder::new(plan.format, limits)
+            .map_err(|error| audio_fault(error, "streaming_config.config.explicit_decoding"))?;
+        let (engine, vad) = (recognizer.engine.clone(), recognizer.vad.stream());
+        Ok(Self {
+            session: Session::new(plan.settings, engine, vad, cancel)?,
+            recognizer,
+            view: plan.view,
+            effective: Some(plan.effective),
+            decoder,
+            resampler: None,
+            id,
+            outbox,
+            sequence: 0,
+            arrived: Instant::now(),
+            busy: Duration::ZERO,
+            samples: Vec::new(),
+            events: Vec::new(),
+            _place: place,
+        })
+    }
+
+    /// Works until the stream is over. Blocks.
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let span = tracing::info_span!("stream", id = %self.id);
+        let _entered = span.enter();
+        let ended = self.serve(&mut commands);
+        let audio = session::time(self.session.received());
+        let engine = self.recognizer.engine.info().engine;
+        metrics::recognised(engine, Mode::Stream, audio, self.busy);
+        match ended {
+            Ok(()) | Err(Stop::Gone) => {}
+            Err(Stop::Failed(status)) => drop(self.outbox.blocking_send(Err(status))),
+        }
+        tracing::debug!(?audio, utterances = self.session.utterances(), busy = ?self.busy, "stream over");
+    }
+
+    fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Stop> {
+        self.send_ready()?;
+        while !self.session.is_over() {
+            // A reader that ended without a word was stopped because the client is gone.
+            let command = commands.blocking_recv().ok_or(Stop::Gone)?;
+            let began = Instant::now();
+            let done = self.step(command);
+            self.busy += began.elapsed();
+            // What was heard before an error is told before it.
+            self.send_events()?;
+            done?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, command: Command) -> Result<(), Stop> {
+        match command {
+            Command::Audio { bytes, arrived } => {
+                self.arrived = arrived;
+                self.decoder.feed(&bytes).map_err(bad_audio)?;
+                self.decode()
+            }
+            Command::Marker { id, arrived } => {
+                self.arrived = arrived;
+                self.session.marker(id, &mut self.events);
+                Ok(())
+            }
+            Command::Flush { arrived } => {
+                self.arrived = arrived;
+                self.session.flush(&mut self.events).map_err(failed)
+            }
+            Command::End => {
+                self.arrived = Instant::now();
+                self.end()
+            }
+            Command::Fail(status) => Err(Stop::Failed(status)),
+        }
+    }
+
+    /// Takes all blocks that the bytes so far hold.
+    fn decode(&mut self) -> Result<(), Stop> {
+        while !self.session.is_over() {
+            let Some(block) = self.decoder.next_block().map_err(bad_audio)? else {
+                break;
+            };
+            self.hear(block)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, block: Pcm) -> Result<(), Stop> {
+        let rate = block.spec().rate;
+        let mono = block.into_mono();
+        let resampler = match &mut self.resampler {
+            Some(resampler) => resampler,
+            none => none.insert(Resampler::new(rate, SampleRate::SPEECH).map_err(bad_audio)?),
+        };
+        self.samples.clear();
+        resampler
+            .push(mono.samples(), &mut self.samples)
+            .map_err(bad_audio)?;
+        self.session.push(&self.samples, &mut self.events).map_err(failed)
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        self.decoder.finish();
+        let decoded = match self.decode() {
+            Err(Stop::Failed(status)) if self.session.received() == 0 => return Err(Stop::Failed(status)),
+            decoded => decoded,
+        };
+        self.samples.clear();
+        if let Some(resampler) = &mut self.resampler {
+            resampler.finish(&mut self.samples).map_err(bad_audio)?;
+        }
+        self.session
+            .push(&self.samples, &mut self.events)
+            .map_err(failed)?;
+        self.session.finish(&mut self.events).map_err(failed)?;
+        if decoded.is_err() {
+            // The last words were heard, but the stream did not end well.
+            self.events.retain(|event| !matches!(event, Event::Ended(_)));
+        }
+        decoded
+    }
+
+    fn send_ready(&mut self) -> Result<(), Stop> {
+        let spent = Spent {
+            load: self.recognizer.load,
+            ..Spent::default()
+        };
+        let ready = pb::StreamReady {
+            session_id: self.id.clone(),
+            effective_config: self.effective.take(),
+            receipt: Some(response::receipt(&self.id, self.recognizer.engine.info(), spent)),
+        };
+        self.send(pb::streaming_recognize_response::Event::Ready(ready))
+    }
+
+    fn send_events(&mut self) -> Result<(), Stop> {
+        for event in std::mem::take(&mut self.events) {
+            if let Event::Result(result) = &event
+                && result.is_final
+            {
+                metrics::final_result(self.recognizer.engine.info().engine, self.arrived.elapsed());
+            }
+            let wire = match event {
+                Event::Ended(reason) => Some(self.ended(reason)),
+                event => response::event(event, &self.view),
+            };
+            if let Some(wire) = wire {
+                self.send(wire)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&self, reason: EndReason) -> pb::streaming_recognize_response::Event {
+        let spent = Spent {
+            load: self.recognizer.load,
+            inference: Some(self.busy),
+            ..Spent::default()
+        };
+        pb::streaming_recognize_response::Event::Ended(pb::StreamEnded {
+            reason: response::end_reason(reason).into(),
+            audio_duration: Some(time::wire(session::time(self.session.received()))),
+            utterance_count: self.session.utterances(),
+            receipt: Some(response::receipt(&self.id, self.recognizer.engine.info(), spent)),
+        })
+    }
+
+    fn send(&mut self, event: pb::streaming_recognize_response::Event) -> Result<(), Stop> {
+        self.sequence += 1;
+        let reply = pb::StreamingRecognizeResponse {
+            sequence: self.sequence,
+            acked_audio_offset: Some(time::wire(session::time(self.session.received()))),
+            lag_duration: Some(time::wire(self.arrived.elapsed())),
+            event: Some(event),
+        };
+        self.outbox.blocking_send(Ok(reply)).map_err(|_| Stop::Gone)
+    }
+}
+
+fn bad_audio(error: polyphony_audio::Error) -> Stop {
+    Stop::Failed(audio_fault(error, "audio").into())
+}
+
+fn failed(error: crate::Error) -> Stop {
+    match error {
+        crate::Error::Cancelled => Stop::Gone,
+        error => Stop::Failed(Fault::from(error).into()),
+    }
+}

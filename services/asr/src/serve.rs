@@ -1,0 +1,134 @@
+//! The recogniser as a program: from its configuration to the end of its drain.
+
+use std::env;
+use std::time::Duration;
+
+use polyphony_chassis::accept::Ended;
+use polyphony_chassis::config::ServerConfig;
+use polyphony_chassis::models::Models;
+use polyphony_chassis::{Guard, Program, Runtime, Server};
+use polyphony_config::{Dump, Layers};
+use polyphony_models::{Puller, Residents, Store};
+use polyphony_proto::asr::v1 as pb;
+use polyphony_proto::asr::v1::asr_service_server::AsrServiceServer;
+use polyphony_proto::google::longrunning;
+use polyphony_proto::google::longrunning::operations_server::OperationsServer;
+use polyphony_proto::models::v1 as models;
+use polyphony_proto::models::v1::model_service_server::ModelServiceServer;
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+use crate::grpc;
+use crate::recognizers::Recognizers;
+
+/// The program, for `polyphony_chassis::main` and for `polyphony up`.
+#[derive(Debug)]
+pub struct Asr;
+
+/// The recogniser cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The model store cannot be opened.
+    #[error("cannot open the model store")]
+    Models(#[source] polyphony_models::Error),
+    /// The server cannot serve.
+    #[error("cannot serve")]
+    Serve(#[source] polyphony_chassis::Error),
+}
+
+/// The full gRPC name, as readiness knows it.
+const SERVICE: &str = "polyphony.asr.v1.AsrService";
+/// How often a process that lacks a model looks whether it has come.
+const LOOK: Duration = Duration::from_secs(1);
+
+// === impl Asr ===
+
+impl Program for Asr {
+    const NAME: &'static str = "asr";
+    const PORT: u16 = 7001;
+    type Config = Config;
+    type Error = StartError;
+
+    fn read(layers: &Layers) -> Result<Config, polyphony_config::Error> {
+        Config::read(layers)
+    }
+
+    fn dump<'a>(config: &Config, dump: Dump<'a>) -> Result<Dump<'a>, polyphony_config::Error> {
+        dump.section("asr", config)?
+            .section("models", &config.models)?
+            .section("inference", &config.inference)
+    }
+
+    fn server(config: &Config) -> &ServerConfig {
+        &config.server
+    }
+
+    async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, StartError> {
+        let store = Store::open(&config.models, |name| env::var_os(name)).map_err(StartError::Models)?;
+        let residents = Residents::new(config.models.residency());
+        let recognizers =
+            Recognizers::of_store(&store, residents.clone(), &config).map_err(StartError::Models)?;
+        let puller = Puller::new(store.clone(), &config.models).map_err(StartError::Models)?;
+        let models = Models::new(store, puller, residents);
+        let server = Server::new(Self::NAME, &config.server).service(
+            polyphony_chassis::server!(ModelServiceServer::new(models), &config.server.limits),
+            models::FILE_DESCRIPTOR_SET,
+        );
+        serve(server, config, recognizers, runtime, listener).await
+    }
+}
+
+/// Serves recognition with these recognisers, besides what `server` serves already, until the runtime says stop.
+///
+/// # Errors
+/// When the server cannot start.
+pub async fn serve(
+    server: Server,
+    config: Config,
+    recognizers: Recognizers,
+    runtime: Runtime,
+    listener: TcpListener,
+) -> Result<Ended, StartError> {
+    let limits = config.server.limits.clone();
+    let guard = runtime.readiness.guard(SERVICE, "the default model");
+    let watch = tokio::spawn(await_models(recognizers.clone(), config.preload, guard));
+    let asr = grpc::Asr::new(config, recognizers);
+    let operations = asr.operations();
+    let ended = server
+        .readiness(&runtime.readiness)
+        .admission(&runtime.admission)
+        .service(
+            polyphony_chassis::server!(AsrServiceServer::new(asr), &limits),
+            pb::FILE_DESCRIPTOR_SET,
+        )
+        .service(
+            polyphony_chassis::server!(OperationsServer::new(operations), &limits),
+            longrunning::FILE_DESCRIPTOR_SET,
+        )
+        .serve(listener, runtime.shutdown)
+        .await;
+    watch.abort();
+    ended.map_err(StartError::Serve)
+}
+
+/// Holds the guard until what the default model needs is on disk, and with `preload` until it is in memory.
+async fn await_models(recognizers: Recognizers, preload: bool, guard: Guard) {
+    let mut told = String::new();
+    loop {
+        let ready = match recognizers.ready().await {
+            Ok(()) if preload => recognizers
+                .acquire("")
+                .await
+                .map(drop)
+                .map_err(|fault| fault.to_string()),
+            ready => ready,
+        };
+        let Err(remedy) = ready else { return };
+        if remedy != told {
+            tracing::warn!(%remedy, "not ready");
+            guard.say(remedy.clone());
+            told = remedy;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,158 @@
+//! Places, refusals, clients that go away, and the end of the process.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use polyphony_proto::asr::v1 as pb;
+use polyphony_proto::asr::v1::streaming_recognize_response::Event;
+use polyphony_testing::Rng;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::support::{Served, audio, config, first, linear16, served, sound, streaming};
+
+/// Until nothing is held any more.
+async fn released(served: &Served, within: Duration) {
+    let began = Instant::now();
+    while served.held.load(Ordering::SeqCst) > 0 || served.open_streams().await > 0 {
+        assert!(
+            began.elapsed() < within,
+            "{} still held",
+            served.held.load(Ordering::SeqCst)
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_refused_when_it_opens() {
+    let served = served(config(), Duration::ZERO).await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut stream = served.open().await.expect("opens");
+        stream
+            .requests
+            .send(first(streaming(linear16())))
+            .await
+            .expect("sends");
+        stream.replies.message().await.expect("ready");
+        open.push(stream);
+    }
+    let status = served.open().await.err().expect("refused");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let details = status.get_error_details();
+    assert!(
+        details.retry_info().is_some() && details.quota_failure().is_some(),
+        "{status:?}"
+    );
+    open.pop();
+    released_one(&served).await;
+    served.open().await.expect("a place again");
+}
+
+async fn released_one(served: &Served) {
+    while served.open_streams().await > 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_stops_the_engine_within_two_steps() {
+    let step = Duration::from_millis(50);
+    let served = served(config(), step).await;
+    let call = tokio::spawn({
+        let mut client = served.client.clone();
+        let request = pb::RecognizeRequest {
+            config: Some(linear16()),
+            audio: crate::support::inline(sound(&[0.0, 60.0])),
+        };
+        async move { client.recognize(request).await }
+    });
+    while served.held.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    call.abort();
+    // Two steps, and as much again for the news to travel on a busy machine.
+    released(&served, 2 * step + Duration::from_millis(500)).await;
+}
+
+#[tokio::test]
+async fn two_hundred_streams_cut_at_random_leave_nothing_behind() {
+    let served = served(config(), Duration::ZERO).await;
+    let mut rng = Rng::new(7);
+    let speech = sound(&[0.2, 2.0]);
+    for _ in 0..200 {
+        // A place may be given back a moment after the client has gone.
+        let stream = loop {
+            match served.open().await {
+                Ok(stream) => break stream,
+                Err(status) => assert_eq!(status.code(), Code::ResourceExhausted),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        let sent = rng.below(8);
+        if sent > 0 {
+            stream
+                .requests
+                .send(first(streaming(linear16())))
+                .await
+                .expect("sends");
+        }
+        for piece in speech.chunks(8_000).take(sent) {
+            if stream.requests.send(audio(piece)).await.is_err() {
+                break;
+            }
+        }
+        drop(stream);
+    }
+    released(&served, Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn recordings_wait_their_turn_until_the_queue_is_full() {
+    let served = served(config(), Duration::from_millis(20)).await;
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = served.client.clone();
+            let audio = crate::support::inline(sound(&[0.0, 10.0]));
+            let request = pb::RecognizeRequest {
+                config: Some(linear16()),
+                audio,
+            };
+            tokio::spawn(async move { client.recognize(request).await })
+        })
+        .collect();
+    let (mut done, mut refused) = (0, 0);
+    for call in calls {
+        match call.await.expect("runs") {
+            Ok(_) => done += 1,
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted);
+                assert!(status.get_error_details().retry_info().is_some());
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((done, refused), (4, 4), "two workers, two in the queue");
+}
+
+#[tokio::test]
+async fn a_drain_ends_streams_with_a_reason() {
+    let served = served(config(), Duration::ZERO).await;
+    let mut stream = served.open().await.expect("opens");
+    stream
+        .requests
+        .send(first(streaming(linear16())))
+        .await
+        .expect("sends");
+    let ready = stream.replies.message().await.expect("ok").expect("a reply");
+    assert!(matches!(ready.event, Some(Event::Ready(_))));
+    served.trigger.drain();
+    let status = stream.replies.message().await.expect_err("drained");
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    drop(stream);
+    tokio::time::timeout(Duration::from_secs(5), served.ended)
+        .await
+        .expect("within its deadline")
+        .expect("ends");
+}
