@@ -1,307 +1,39 @@
 //! The gateway as a client sees it: two upstreams behind one port, their health and their reflection merged.
 
-use std::net::SocketAddr;
+mod door;
+mod upstream;
+
 use std::time::Duration;
 
 use polyphony_chassis::accept::Ended;
-use polyphony_chassis::config::{ChannelConfig, ClientTlsConfig, ServerConfig};
-use polyphony_chassis::{Admission, Readiness, Runtime, Server, Shutdown, Trigger, connect};
+use polyphony_chassis::config::{ChannelConfig, ClientTlsConfig};
+use polyphony_chassis::connect;
 use polyphony_config::HumanDuration;
-use polyphony_gateway::{Error, Gateway, GatewayConfig, Keys, Listeners};
-use polyphony_proto::asr;
+use polyphony_gateway::{Gateway, GatewayConfig, Keys, Listeners};
+use polyphony_proto::asr::v1::GetPhraseSetRequest;
 use polyphony_proto::asr::v1::adaptation_service_client::AdaptationServiceClient;
-use polyphony_proto::asr::v1::adaptation_service_server::{AdaptationService, AdaptationServiceServer};
-use polyphony_proto::asr::v1::{
-    CreatePhraseSetRequest, DeletePhraseSetRequest, GetPhraseSetRequest, ListPhraseSetsRequest,
-    ListPhraseSetsResponse, PhraseSet, UpdatePhraseSetRequest,
-};
-use polyphony_proto::google::longrunning;
+use polyphony_proto::asr::v1::adaptation_service_server::AdaptationService;
 use polyphony_proto::google::longrunning::operations_client::OperationsClient;
-use polyphony_proto::google::longrunning::operations_server::{Operations, OperationsServer};
-use polyphony_proto::google::longrunning::{
-    CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest,
-    ListOperationsResponse, Operation, WaitOperationRequest,
-};
+use polyphony_proto::google::longrunning::operations_server::Operations;
+use polyphony_proto::google::longrunning::{GetOperationRequest, WaitOperationRequest};
 use polyphony_testing::{Authority, Leaf, eventually_some, listener};
 use prost::Message;
-use prost_types::FileDescriptorProto;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tonic::{Code, Request, Response, Status};
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 use tonic_reflection::pb::v1alpha;
 
+use door::{Door, config, runtime};
+use upstream::Upstream;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const OPERATIONS: &str = "google.longrunning.Operations";
 const ADAPTATION: &str = "polyphony.asr.v1.AdaptationService";
-
-/// Knows one operation and does nothing with it.
-struct Work;
-
-#[tonic::async_trait]
-impl Operations for Work {
-    async fn get_operation(
-        &self,
-        request: Request<GetOperationRequest>,
-    ) -> Result<Response<Operation>, Status> {
-        let name = request.into_inner().name;
-        Ok(Response::new(Operation {
-            name,
-            done: true,
-            ..Operation::default()
-        }))
-    }
-
-    async fn list_operations(
-        &self,
-        _: Request<ListOperationsRequest>,
-    ) -> Result<Response<ListOperationsResponse>, Status> {
-        Ok(Response::new(ListOperationsResponse::default()))
-    }
-
-    async fn delete_operation(&self, _: Request<DeleteOperationRequest>) -> Result<Response<()>, Status> {
-        Ok(Response::new(()))
-    }
-
-    async fn cancel_operation(&self, _: Request<CancelOperationRequest>) -> Result<Response<()>, Status> {
-        Ok(Response::new(()))
-    }
-
-    async fn wait_operation(
-        &self,
-        request: Request<WaitOperationRequest>,
-    ) -> Result<Response<Operation>, Status> {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        Ok(Response::new(Operation {
-            name: request.into_inner().name,
-            ..Operation::default()
-        }))
-    }
-}
-
-/// Has one phrase set.
-struct Phrases;
-
-#[tonic::async_trait]
-impl AdaptationService for Phrases {
-    async fn create_phrase_set(
-        &self,
-        _: Request<CreatePhraseSetRequest>,
-    ) -> Result<Response<PhraseSet>, Status> {
-        Ok(Response::new(PhraseSet::default()))
-    }
-
-    async fn get_phrase_set(
-        &self,
-        request: Request<GetPhraseSetRequest>,
-    ) -> Result<Response<PhraseSet>, Status> {
-        Ok(Response::new(PhraseSet {
-            name: request.into_inner().name,
-            ..PhraseSet::default()
-        }))
-    }
-
-    async fn list_phrase_sets(
-        &self,
-        _: Request<ListPhraseSetsRequest>,
-    ) -> Result<Response<ListPhraseSetsResponse>, Status> {
-        Ok(Response::new(ListPhraseSetsResponse::default()))
-    }
-
-    async fn update_phrase_set(
-        &self,
-        _: Request<UpdatePhraseSetRequest>,
-    ) -> Result<Response<PhraseSet>, Status> {
-        Ok(Response::new(PhraseSet::default()))
-    }
-
-    async fn delete_phrase_set(&self, _: Request<DeletePhraseSetRequest>) -> Result<Response<()>, Status> {
-        Ok(Response::new(()))
-    }
-}
-
-/// A service of the mesh.
-struct Upstream {
-    addr: SocketAddr,
-    readiness: Readiness,
-    stop: Trigger,
-    served: JoinHandle<()>,
-}
-
-impl Upstream {
-    async fn operations() -> Self {
-        let (listener, addr) = listener().await;
-        Self::serve(listener, addr, |server| {
-            server.service(OperationsServer::new(Work), longrunning::FILE_DESCRIPTOR_SET)
-        })
-    }
-
-    async fn phrases() -> Self {
-        let (listener, addr) = listener().await;
-        Self::phrases_on(listener, addr)
-    }
-
-    fn phrases_on(listener: TcpListener, addr: SocketAddr) -> Self {
-        Self::serve(listener, addr, |server| {
-            server.service(
-                AdaptationServiceServer::new(Phrases),
-                asr::v1::FILE_DESCRIPTOR_SET,
-            )
-        })
-    }
-
-    fn serve(listener: TcpListener, addr: SocketAddr, add: impl FnOnce(Server) -> Server) -> Self {
-        let readiness = Readiness::new();
-        let (stop, shutdown) = Shutdown::manual();
-        let server = add(Server::new("upstream", &ServerConfig::default()).readiness(&readiness));
-        let served = tokio::spawn(async move {
-            server
-                .serve(listener, shutdown)
-                .await
-                .expect("the upstream starts");
-        });
-        Self {
-            addr,
-            readiness,
-            stop,
-            served,
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.now();
-        self.served.await.expect("the upstream stops");
-    }
-}
-
-/// A gateway before the two.
-struct Door {
-    addr: SocketAddr,
-    stop: Trigger,
-    served: JoinHandle<Result<Ended, Error>>,
-}
-
-fn config(operations: SocketAddr, phrases: SocketAddr) -> Keys {
-    let text = format!(
-        r#"
-        [clusters.asr]
-        endpoints = ["{operations}"]
-        health_check.interval = "50ms"
-        [clusters.phrases]
-        endpoints = ["{phrases}"]
-        health_check.interval = "50ms"
-        [[routes]]
-        service = "{ADAPTATION}"
-        cluster = "phrases"
-        "#
-    );
-    toml::from_str(&text).expect("valid")
-}
-
-fn runtime() -> (Trigger, Runtime) {
-    let (stop, shutdown) = Shutdown::manual();
-    let runtime = Runtime {
-        shutdown,
-        readiness: Readiness::new(),
-        admission: Admission::new(1),
-    };
-    (stop, runtime)
-}
-
-impl Door {
-    async fn open(operations: &Upstream, phrases: SocketAddr) -> Self {
-        let (plain, addr) = listener().await;
-        let gateway = Gateway::new(config(operations.addr, phrases).into()).expect("a valid gateway");
-        let (stop, runtime) = runtime();
-        let ready = runtime.readiness.clone();
-        let served = tokio::spawn(gateway.serve(Listeners { plain, tls: None }, runtime));
-        let door = Self { addr, stop, served };
-        assert_eq!(door.serving("").await, Ok(ServingStatus::Serving));
-        assert!(ready.not_ready().is_empty());
-        door
-    }
-
-    fn channel(&self) -> connect::Client {
-        let uri = format!("http://{}", self.addr).parse().expect("a URI");
-        connect::client(&uri, &ChannelConfig::default()).expect("a channel")
-    }
-
-    /// The health of a service, once it is no longer "not yet".
-    async fn serving(&self, service: &str) -> Result<ServingStatus, Code> {
-        let service = service.to_owned();
-        let mut client = HealthClient::new(self.channel());
-        let mut answer = client
-            .check(HealthCheckRequest {
-                service: service.clone(),
-            })
-            .await;
-        for _ in 0..100 {
-            match &answer {
-                Ok(status)
-                    if status.get_ref().status() == ServingStatus::NotServing && service.is_empty() => {}
-                _ => break,
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            answer = client
-                .check(HealthCheckRequest {
-                    service: service.clone(),
-                })
-                .await;
-        }
-        answer
-            .map(|answer| answer.into_inner().status())
-            .map_err(|status| status.code())
-    }
-
-    async fn ask(&self, question: MessageRequest) -> MessageResponse {
-        let mut client = ServerReflectionClient::new(self.channel());
-        let request = ServerReflectionRequest {
-            host: String::new(),
-            message_request: Some(question),
-        };
-        let answers = client
-            .server_reflection_info(tokio_stream::once(request))
-            .await
-            .expect("reflection");
-        let answer = answers
-            .into_inner()
-            .message()
-            .await
-            .expect("an answer")
-            .expect("one answer");
-        answer.message_response.expect("an answer to the question")
-    }
-
-    async fn list(&self) -> Vec<String> {
-        match self.ask(MessageRequest::ListServices(String::new())).await {
-            MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|s| s.name).collect(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn file_of(&self, symbol: &str) -> Option<FileDescriptorProto> {
-        match self
-            .ask(MessageRequest::FileContainingSymbol(symbol.to_owned()))
-            .await
-        {
-            MessageResponse::FileDescriptorResponse(files) => {
-                let first = files.file_descriptor_proto.first().expect("a file").as_slice();
-                Some(FileDescriptorProto::decode(first).expect("a descriptor"))
-            }
-            MessageResponse::ErrorResponse(error) => {
-                assert_eq!(error.error_code, i32::from(Code::NotFound), "{error:?}");
-                None
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
 
 /// The services that the gateway answers itself.
 const OWN: [&str; 3] = [
