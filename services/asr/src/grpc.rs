@@ -7,6 +7,7 @@ mod worker;
 use std::sync::Arc;
 
 use polyphony_chassis::RequestId;
+use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_server::AsrService;
 use polyphony_proto::google::longrunning::Operation;
@@ -158,10 +159,13 @@ impl AsrService for Asr {
     }
 }
 
-/// What a model can do. One that is not in memory is described by its engine's name alone until it is.
+/// What a model can do. One of which only its files can tell is described by its engine's name until it is in memory.
 fn capabilities(candidate: Candidate) -> types::ModelCapabilities {
     let engine = candidate.loaded();
-    let info = engine.as_ref().map(|engine| engine.info());
+    let info = engine
+        .as_ref()
+        .map(|engine| engine.info())
+        .or(candidate.known.as_deref());
     types::ModelCapabilities {
         model: candidate.model.id.to_string(),
         engine: candidate.engine.clone(),
@@ -178,4 +182,12 @@ fn request_id<T>(request: &Request<T>) -> String {
         .get::<RequestId>()
         .map(ToString::to_string)
         .unwrap_or_default()
+}
+
+/// A fault in the middle of a stream as its status. Its cause is logged here, because nobody above sees it.
+fn told(fault: Fault) -> Status {
+    if fault.kind.is_ours() {
+        tracing::error!(error = %polyphony_error::chain(&fault), "a stream failed");
+    }
+    fault.into()
 }

@@ -14,6 +14,7 @@ use polyphony_error::{Fault, Kind};
 use polyphony_models::{Lease, Loaded, ModelRef, Residency, Residents, Spec};
 use tokio::task;
 
+use crate::domain::EngineInfo;
 use crate::engine::Engine;
 use crate::vad::VoiceActivity;
 
@@ -42,6 +43,8 @@ pub struct Candidate {
     pub model: ModelRef,
     /// The engine that runs it.
     pub engine: String,
+    /// What can be said of it before it is loaded.
+    pub known: Option<Arc<EngineInfo>>,
     on_disk: Arc<dyn Fn() -> bool + Send + Sync>,
     residency: Residency<Shelf>,
 }
@@ -100,13 +103,14 @@ impl Builder {
         self
     }
 
-    /// Adds a model, better than all that are added later.
+    /// Adds a model, better than all that are added later. `known` is what can be said of it before it is loaded.
     ///
     /// # Errors
     /// A model that was added before.
     pub fn add(
         mut self,
         spec: Spec,
+        known: Option<EngineInfo>,
         on_disk: impl Fn() -> bool + Send + Sync + 'static,
         load: impl Fn(&Arc<dyn VoiceActivity>) -> Result<Arc<dyn Engine>, BoxError> + Send + Sync + 'static,
     ) -> Result<Self, polyphony_models::Error> {
@@ -130,6 +134,7 @@ impl Builder {
         self.candidates.push(Candidate {
             model,
             engine,
+            known: known.map(Arc::new),
             on_disk,
             residency,
         });

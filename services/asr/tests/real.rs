@@ -174,6 +174,22 @@ async fn speech_becomes_words_with_times_whole_and_streamed() {
 }
 
 #[tokio::test]
+async fn capabilities_are_told_before_anything_is_loaded() {
+    let client = real().await;
+    let capabilities = client
+        .clone()
+        .get_capabilities(pb::GetCapabilitiesRequest {})
+        .await
+        .expect("capabilities");
+    let model = &capabilities.get_ref().models[0];
+    assert_eq!(
+        (model.model.as_str(), model.language_codes.as_slice()),
+        ("pocketsphinx-en-us", ["en-US".to_owned()].as_slice())
+    );
+    assert!(model.degraded.is_some() && model.supported_fields.contains(&"interim_results".to_owned()));
+}
+
+#[tokio::test]
 async fn silence_has_no_words() {
     let client = real().await;
     let quiet = polyphony_audio::pcm::Pcm::mono(vec![0.0; 64_000], polyphony_audio::pcm::SampleRate::SPEECH);

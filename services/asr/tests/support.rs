@@ -186,7 +186,7 @@ pub(crate) async fn served(config: Config, step: Duration) -> Served {
         held: Arc::clone(&held),
     });
     let recognizers = Builder::new(residents, vad, || Ok(()))
-        .add(spec, || true, move |_| Ok(Arc::clone(&engine)))
+        .add(spec, None, || true, move |_| Ok(Arc::clone(&engine)))
         .expect("once")
         .build();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

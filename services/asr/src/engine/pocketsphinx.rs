@@ -233,7 +233,8 @@ fn options(files: &Files) -> Result<Vec<String>, Error> {
     Ok(options)
 }
 
-fn info(model: String, digest: String) -> EngineInfo {
+/// What the engine is with this model.
+pub fn info(model: String, digest: String) -> EngineInfo {
     EngineInfo {
         engine: NAME,
         version: "libpocketsphinx 0.8+5prealpha".to_owned(),

@@ -20,8 +20,8 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
-use super::Shared;
 use super::worker::{Command, Worker};
+use super::{Shared, told};
 use crate::convert::streaming::AskedStream;
 use crate::domain::{CancelFlag, CancelOnDrop};
 use crate::places::StreamPlace;
@@ -107,7 +107,7 @@ async fn run(
     loop {
         let next = tokio::select! {
             // The worker may be done before the client is.
-            ended = &mut work => return ended.map_err(|panic| Fault::internal(panic).into()),
+            ended = &mut work => return ended.map_err(|panic| told(Fault::internal(panic))),
             next = timeout(idle, requests.message()) => next,
         };
         let command = match next {
@@ -122,7 +122,7 @@ async fn run(
         }
     }
     // The inbox is kept until the worker is done: a closed one would mean that the client is gone.
-    work.await.map_err(|panic| Fault::internal(panic).into())
+    work.await.map_err(|panic| told(Fault::internal(panic)))
 }
 
 fn command(request: Option<pb::streaming_recognize_request::Request>) -> Result<Command, Status> {

@@ -275,6 +275,6 @@ fn bad_audio(error: polyphony_audio::Error) -> Stop {
 fn failed(error: crate::Error) -> Stop {
     match error {
         crate::Error::Cancelled => Stop::Gone,
-        error => Stop::Failed(Fault::from(error).into()),
+        error => Stop::Failed(super::told(error.into())),
     }
 }

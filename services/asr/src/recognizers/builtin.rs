@@ -82,8 +82,11 @@ impl Recognizers {
                 let (here, there) = (store.clone(), store.clone());
                 let (asked, wanted) = (model.clone(), model);
                 let (config, runtime) = (config.clone(), runtime.clone());
+                let known = (entry.engine == pocketsphinx::NAME)
+                    .then(|| pocketsphinx::info(entry.id.to_string(), String::new()));
                 builder = builder.add(
                     spec,
+                    known,
                     move || here.is_on_disk(&asked),
                     move |vad| load(&there.find(&wanted)?, vad, &config, &runtime),
                 )?;
