@@ -11,7 +11,9 @@ use polyphony_inference::silero::{CHUNK, Silero};
 use polyphony_inference::{InferenceConfig, Runtime};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model = std::env::args_os().nth(1).ok_or("usage: vad_probabilities silero_vad.onnx < samples.f32")?;
+    let model = std::env::args_os()
+        .nth(1)
+        .ok_or("usage: vad_probabilities silero_vad.onnx < samples.f32")?;
     let runtime = Runtime::new(&InferenceConfig::default());
     let silero = Silero::open(runtime.get()?, Path::new(&model), NonZeroUsize::MIN)?;
     let mut stream = silero.stream();

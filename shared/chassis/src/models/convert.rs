@@ -60,7 +60,9 @@ pub(super) fn on_disk(listing: Listing) -> pb::Model {
         } => {
             on_wire.size_bytes = bytes;
             on_wire.revision = revision.map(|revision| revision.to_string()).unwrap_or_default();
-            on_wire.digest = digest.map(|digest| format!("sha256:{digest}")).unwrap_or_default();
+            on_wire.digest = digest
+                .map(|digest| format!("sha256:{digest}"))
+                .unwrap_or_default();
             pb::ModelState::Available
         }
         Presence::Damaged(reason) => {

@@ -179,6 +179,9 @@ mod tests {
             expand_home(Path::new("~/venv"), Some(&home)),
             PathBuf::from("/home/ann/venv")
         );
-        assert_eq!(expand_home(Path::new("/venv"), Some(&home)), PathBuf::from("/venv"));
+        assert_eq!(
+            expand_home(Path::new("/venv"), Some(&home)),
+            PathBuf::from("/venv")
+        );
     }
 }
