@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Seek};
 
+use crate::catalogue::MOST_FILES;
+
 /// Messages of `onnx.proto` that hold a tensor, or hold one that does.
 #[derive(Debug, Clone, Copy)]
 enum Message {
@@ -83,6 +85,10 @@ impl<R: Read + Seek> Walker<R> {
         let (mut key, mut value) = (String::new(), String::new());
         while self.position < end {
             let tag = self.varint()?;
+            if tag > u64::from(u32::MAX) {
+                // Parsers cut it to 32 bits, and then it is another field than the one seen here.
+                return Err(malformed("not a protobuf message"));
+            }
             let (field, wire) = (tag >> 3, tag & 7);
             let length = match wire {
                 0 => {
@@ -109,6 +115,9 @@ impl<R: Read + Seek> Walker<R> {
         }
         if key == "location" {
             self.locations.insert(value);
+            if self.locations.len() > MOST_FILES {
+                return Err(malformed("it takes its weights from more files than a model has"));
+            }
         }
         Ok(())
     }
@@ -226,6 +235,22 @@ pub(crate) mod tests {
                 .expect("raw data")
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_tag_that_parsers_read_as_another_is_refused() {
+        // Field 7 with a bit beyond the 32 that protobuf keeps: a graph to a parser, unknown to who reads it whole.
+        let graph = graph_with("/etc/passwd");
+        let hidden = [vec![0xba, 0x80, 0x80, 0x80, 0x10, graph.len() as u8], graph].concat();
+        assert!(files(hidden).is_err());
+    }
+
+    #[test]
+    fn a_graph_cannot_name_files_without_end() {
+        let tensors = (0..=MOST_FILES)
+            .flat_map(|n| field(5, &tensor(&format!("w{n}"))))
+            .collect::<Vec<_>>();
+        assert!(files(field(7, &tensors)).is_err());
     }
 
     #[test]
