@@ -9,12 +9,12 @@
 //! - [`SessionPool`] holds the sessions of one model file, for callers on many threads;
 //! - [`silero`] is the one model that several services share: voice activity.
 //!
-//! It downloads nothing and verifies no digest: paths come from the model store, which did.
+//! It downloads and verifies nothing: paths come from the model store, which saw to it that the bytes are the right ones
+//! and that a graph takes its weights from no file but the model's.
 
 mod config;
 mod device;
 mod error;
-mod external_data;
 pub mod gpu;
 mod pool;
 mod runtime;

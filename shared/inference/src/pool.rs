@@ -136,6 +136,8 @@ impl SessionPool {
         let mut idle = self.inner.idle();
         loop {
             if cancelled() {
+                // It may have been us who were told of a session; somebody else still waits for one.
+                self.inner.returned.notify_one();
                 return Err(Error::Cancelled);
             }
             if let Some(session) = idle.pop() {

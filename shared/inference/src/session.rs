@@ -9,7 +9,7 @@ use ort::ep;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{NoSelectedOutputs, RunOptions, Session};
 
-use crate::{Device, Error, Loaded, external_data};
+use crate::{Device, Error, Loaded};
 
 /// How a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +64,11 @@ impl SessionSettings {
     }
 }
 
-/// Opens a model file that the model store has verified. Data outside the file must lie beside it.
+/// Opens a model file that the model store has verified: a graph may name any file of the machine for its weights.
 ///
 /// # Errors
-/// [`Error::Open`] when the file is absent or not a model; [`Error::Unfit`] when its data lie elsewhere.
+/// [`Error::Open`] when the file is absent or not a model.
 pub fn open(runtime: &Loaded, path: &Path, settings: SessionSettings) -> Result<Session, Error> {
-    external_data::check(path)?;
     let build = || -> ort::Result<Session> {
         let builder = Session::builder(runtime.environment())?;
         settings.configure(builder)?.commit_from_file(path)
