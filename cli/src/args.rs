@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::up::SERVICES;
+
 /// Self-hosted AI media services over gRPC: run the mesh, talk to it, manage models.
 #[derive(Debug, Parser)]
 #[command(name = "polyphony", version, propagate_version = true)]
@@ -12,7 +14,16 @@ pub(crate) struct Args {
     /// Print JSON, one object a line, instead of text.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Where the mesh listens.
+    #[command(flatten)]
+    pub(crate) mesh: Mesh,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which mesh to talk to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mesh {
+    /// Where the mesh listens: http://HOST:PORT or https://HOST:PORT.
     #[arg(
         long,
         global = true,
@@ -21,8 +32,15 @@ pub(crate) struct Args {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) gateway: String,
-    #[command(subcommand)]
-    pub(crate) command: Command,
+    /// PEM file with the authorities that are trusted; https needs it.
+    #[arg(long, global = true, value_name = "FILE", env = "POLYPHONY_GATEWAY_CA")]
+    pub(crate) ca: Option<PathBuf>,
+    /// PEM file with our certificate, for a mesh that wants one.
+    #[arg(long, global = true, value_name = "FILE", env = "POLYPHONY_GATEWAY_CERT")]
+    pub(crate) cert: Option<PathBuf>,
+    /// PEM file with the private key of --cert.
+    #[arg(long, global = true, value_name = "FILE", env = "POLYPHONY_GATEWAY_KEY")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,7 +76,7 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) config: Config,
     /// Run only these services, separated by commas.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = SERVICES)]
     pub(crate) only: Vec<String>,
     /// Print the config that is in effect, with where each key comes from, and exit.
     #[arg(long)]

@@ -48,11 +48,9 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Up(up) => up::run(&up, args.json),
         Command::Transcribe(transcribe) => {
-            client::block_on(async { transcribe::run(&args.gateway, args.json, transcribe).await })
+            client::block_on(transcribe::run(&args.mesh, args.json, transcribe))
         }
-        Command::Models(models) => {
-            client::block_on(async { models::run(&args.gateway, args.json, models).await })
-        }
+        Command::Models(models) => client::block_on(models::run(&args.mesh, args.json, models)),
         Command::Doctor(doctor) => doctor::run(&doctor, args.json),
         Command::Completions { shell } => {
             // Not straight to standard output: the generator panics when that is closed.

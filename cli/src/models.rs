@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use polyphony_proto::models::v1::model_service_client::ModelServiceClient;
 use polyphony_proto::models::v1::{
@@ -10,11 +11,11 @@ use polyphony_proto::models::v1::{
 use serde_json::{Value, json};
 use tokio_stream::StreamExt;
 
-use crate::args::{Models, ModelsCommand};
+use crate::args::{Mesh, Models, ModelsCommand};
 use crate::{client, output};
 
-pub(crate) async fn run(gateway: &str, json: bool, args: Models) -> anyhow::Result<ExitCode> {
-    let mut models = ModelServiceClient::new(client::connect(gateway).await?);
+pub(crate) async fn run(mesh: &Mesh, json: bool, args: Models) -> anyhow::Result<ExitCode> {
+    let mut models = ModelServiceClient::new(client::connect(mesh).await?);
     match args.command {
         ModelsCommand::List { task, installed } => {
             let mut all = Vec::new();
@@ -42,23 +43,28 @@ pub(crate) async fn run(gateway: &str, json: bool, args: Models) -> anyhow::Resu
             };
             let mut progress = models.pull_model(request).await?.into_inner();
             let bar = progress_bar(json);
+            let mut placed = false;
             while let Some(step) = progress.next().await {
                 let step = step?;
                 bar.set_length(step.total_bytes);
                 bar.set_position(step.done_bytes);
                 bar.set_message(step.file.clone());
+                placed |= step.model.is_some();
                 if json {
                     output::object(&json!({
                         "state": state_name(step.state()),
                         "file": step.file,
                         "doneBytes": step.done_bytes,
                         "totalBytes": step.total_bytes,
+                        "model": step.model.as_ref().map(object),
                     }))?;
-                }
-                if let (Some(model), false) = (step.model, json) {
+                } else if let Some(model) = step.model {
                     bar.finish_and_clear();
                     output::line(&format!("{} is on disk, {}", model.model, model.digest))?;
                 }
+            }
+            if !placed {
+                bail!("the pull broke off: the mesh ended it without saying how");
             }
         }
         ModelsCommand::Load { model, pin } => {

@@ -1,5 +1,6 @@
 //! What people see: results on standard output, everything else on standard error.
 
+use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
@@ -20,10 +21,9 @@ pub(crate) fn object(value: &Value) -> anyhow::Result<()> {
     line(&value.to_string())
 }
 
-/// Prints a remark for a person.
-#[expect(clippy::print_stderr, reason = "this is the command line's standard error")]
+/// Prints a remark for a person; where nobody can read it, that is not worth an end.
 pub(crate) fn remark(text: &str) {
-    eprintln!("{text}");
+    drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Whether somebody watches standard error.
@@ -32,7 +32,6 @@ pub(crate) fn is_watched() -> bool {
 }
 
 /// Prints why a command failed, in one line.
-#[expect(clippy::print_stderr, reason = "this is the command line's standard error")]
 pub(crate) fn failure(error: &anyhow::Error, json: bool) {
     if error.is::<ClosedPipe>() {
         return;
@@ -45,12 +44,9 @@ pub(crate) fn failure(error: &anyhow::Error, json: bool) {
                 status.get_error_details().error_info().map(|i| i.reason.clone()),
             )
         });
-        eprintln!(
-            "{}",
-            json!({ "error": describe(error), "code": code, "reason": reason })
-        );
+        remark(&json!({ "error": describe(error), "code": code, "reason": reason }).to_string());
     } else {
-        eprintln!("polyphony: {}", describe(error));
+        remark(&format!("polyphony: {}", describe(error)));
     }
 }
 
@@ -59,6 +55,11 @@ fn describe(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         if let Some(status) = cause.downcast_ref::<Status>() {
+            if let Some(cause) = status.source() {
+                // Not what the mesh said, but what became of the connection.
+                parts.push(format!("the connection to the mesh broke ({})", root(cause)));
+                break;
+            }
             parts.push(match status.code() {
                 Code::Ok | Code::Unknown if status.message().is_empty() => {
                     "the mesh gave no reason".to_owned()
@@ -74,6 +75,14 @@ fn describe(error: &anyhow::Error) -> String {
     parts.join(": ")
 }
 
+/// The cause of all causes: what is above it only says that something failed.
+pub(crate) fn root<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error
+}
+
 /// The reader of our standard output went away.
 #[derive(Debug)]
 pub(crate) struct ClosedPipe;
@@ -84,4 +93,4 @@ impl std::fmt::Display for ClosedPipe {
     }
 }
 
-impl std::error::Error for ClosedPipe {}
+impl Error for ClosedPipe {}

@@ -3,11 +3,10 @@
 mod live;
 mod source;
 
-use std::io::Read;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::bail;
 use polyphony_asr::render;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
@@ -17,11 +16,15 @@ use serde_json::{Value, json};
 use tonic::Request;
 use tonic::transport::Channel;
 
-use crate::args::{Encoding, Format, Transcribe};
+use crate::args::{Encoding, Format, Mesh, Transcribe};
 use crate::{client, output};
+use source::Input;
 
 /// What fits into one message, with room for the config. Longer recordings are streamed.
 const INLINE_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
+
+/// What the mesh gets on top of `--timeout`.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A stretch of speech, as both ways of recognising give it.
 #[derive(Debug)]
@@ -33,20 +36,36 @@ struct Line {
     words: Vec<pb::WordInfo>,
 }
 
-pub(crate) async fn run(gateway: &str, json: bool, args: Transcribe) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(mesh: &Mesh, json: bool, args: Transcribe) -> anyhow::Result<ExitCode> {
     let format = if json { Format::Json } else { args.format };
-    let config = config(&args);
-    let mut asr = AsrServiceClient::new(client::connect(gateway).await?);
-
-    if args.stream {
-        live::run(&mut asr, config, source::open(&args)?, &args, format).await?;
-        return Ok(ExitCode::SUCCESS);
+    // Before the mesh: what cannot be read needs none, and what is slow to come keeps no connection waiting.
+    let input = source::open(&args, INLINE_BYTES)?;
+    let Some(timeout) = args.timeout else {
+        return transcribe(mesh, &args, input, format).await;
+    };
+    // The mesh is told too, but not trusted to answer at all.
+    match tokio::time::timeout(timeout, transcribe(mesh, &args, input, format)).await {
+        Ok(ended) => ended,
+        Err(_) => bail!("not done within {timeout:?}, the time that --timeout gives"),
     }
-    let recording = read(&args)?;
-    let (lines, remark) = if recording.len() <= INLINE_BYTES {
-        recognize(&mut asr, config, recording, args.timeout).await?
-    } else {
-        live::collect(&mut asr, config, source::buffered(recording), args.timeout).await?
+}
+
+async fn transcribe(
+    mesh: &Mesh,
+    args: &Transcribe,
+    input: Input,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
+    let mut asr = AsrServiceClient::new(client::connect(mesh).await?);
+    let config = config(args);
+    // A little more than we wait, so that it is we who say that the time is over.
+    let timeout = args.timeout.map(|timeout| timeout.saturating_add(GRACE));
+    let (lines, remark) = match input {
+        Input::Whole(recording) => recognize(&mut asr, config, recording, timeout).await?,
+        Input::Pieces(pieces) if args.stream => {
+            return live::run(&mut asr, config, pieces, timeout, format).await;
+        }
+        Input::Pieces(pieces) => live::collect(&mut asr, config, pieces, timeout).await?,
     };
     if let Some(remark) = remark {
         output::remark(&remark);
@@ -116,20 +135,6 @@ fn config(args: &Transcribe) -> pb::RecognitionConfig {
         .into(),
         ..Default::default()
     }
-}
-
-fn read(args: &Transcribe) -> anyhow::Result<Vec<u8>> {
-    let mut recording = Vec::new();
-    if args.file.as_os_str() == "-" {
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut recording)
-            .context("cannot read standard input")?;
-    } else {
-        recording =
-            std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    }
-    Ok(recording)
 }
 
 fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {

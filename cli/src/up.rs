@@ -11,17 +11,16 @@ use polyphony_asr::Asr;
 use polyphony_chassis::telemetry::{self, TelemetryConfig};
 use polyphony_chassis::{Launch, Program, SECTIONS, Shutdown};
 use polyphony_config::{Dump, Layers, Sources};
-use polyphony_error::chain;
 use polyphony_gateway::Gateway;
 
 use crate::args::Up;
-use crate::{USAGE, output};
+use crate::output;
 
 /// Blocking work cannot be interrupted; nobody waits for it longer than this.
 const THREAD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The services that there are, in the order of their ports.
-const SERVICES: [&str; 1] = [Asr::NAME];
+pub(crate) const SERVICES: [&str; 1] = [Asr::NAME];
 
 /// The config of every part, read and checked.
 struct Loaded {
@@ -32,20 +31,7 @@ struct Loaded {
 }
 
 pub(crate) fn run(args: &Up, json: bool) -> anyhow::Result<ExitCode> {
-    let loaded = match Loaded::read(args) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            output::remark(&format!("polyphony: {}", chain(&error)));
-            return Ok(ExitCode::from(USAGE));
-        }
-    };
-    if let Some(unknown) = args.only.iter().find(|name| !SERVICES.contains(&name.as_str())) {
-        output::remark(&format!(
-            "polyphony: --only {unknown}: there is no such service; there is {}",
-            SERVICES.join(", ")
-        ));
-        return Ok(ExitCode::from(USAGE));
-    }
+    let loaded = Loaded::read(args)?;
     if args.dump_config {
         output::line(loaded.dump.trim_end())?;
         return Ok(ExitCode::SUCCESS);

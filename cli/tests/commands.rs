@@ -78,6 +78,24 @@ fn a_reader_that_went_away_ends_a_command_without_a_word() {
 }
 
 #[test]
+fn nobody_who_reads_what_is_said_is_no_crash() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut polyphony = Polyphony::new(&["up", "--check", "--set", "gatway.listen=127.0.0.1:1"]);
+    polyphony.command.stderr(writer);
+    assert_eq!(polyphony.run().code, Some(64));
+}
+
+#[test]
+fn a_service_that_there_is_not_is_refused_with_those_that_there_are() {
+    let said = Polyphony::new(&["up", "--only", "asr,choir"]).run().refusal();
+    assert!(
+        said.contains("'choir'") && said.contains("[possible values: asr"),
+        "{said}"
+    );
+}
+
+#[test]
 fn doctor_prints_one_json_object_a_line() {
     let doctor = Polyphony::new(&["doctor", "--json"]).run();
     assert_eq!(doctor.stderr, "");

@@ -94,6 +94,14 @@ fn a_value_that_cannot_be_used_is_refused_with_its_origin_and_the_remedy() {
 }
 
 #[test]
+fn a_refusal_is_json_where_json_was_asked_for() {
+    let polyphony = Polyphony::new(&["up", "--json", "--check", "--set", "asr.max_stream=8"]);
+    let said: serde_json::Value = serde_json::from_str(&polyphony.run().refusal()).expect("JSON");
+    let error = said["error"].as_str().expect("a text");
+    assert!(error.starts_with("unknown key `asr.max_stream`"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_named_must_be_there() {
     let polyphony = Polyphony::new(&["up", "--check", "--config", "absent.toml"]);
     let said = polyphony.run().refusal();

@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod mesh;
 mod reference;
 
 use std::process::{Command, Output};

@@ -1,6 +1,7 @@
 //! The whole mesh as one process: stopping under load, hostile input beside a healthy stream, and the command line.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -204,7 +205,9 @@ fn failures_are_one_clear_line() {
         let error = String::from_utf8(output.stderr).expect("UTF-8");
         (output.status.code(), error.trim().to_owned())
     };
-    let (code, error) = polyphony(&["transcribe", "--gateway", "http://127.0.0.1:1", file!()]);
+    let recording = speech().0;
+    let recording = recording.to_str().expect("UTF-8");
+    let (code, error) = polyphony(&["transcribe", "--gateway", "http://127.0.0.1:1", recording]);
     assert_eq!(code, Some(1));
     assert!(
         error.contains("polyphony up") && error.lines().count() == 1,
@@ -228,6 +231,77 @@ fn failures_are_one_clear_line() {
     ]);
     assert_eq!(code, Some(1));
     assert!(error.contains("offline") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn an_interrupt_ends_the_input_and_what_was_said_is_still_written_down() {
+    let mesh = Mesh::start();
+    let mut polyphony = Command::new(binary("polyphony"))
+        .args(["transcribe", "--stream", "--json", "--gateway", &mesh.url(), "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("polyphony starts");
+    // The pipe stays open, as a microphone's does.
+    let mut microphone = polyphony.stdin.take().expect("a pipe");
+    microphone.write_all(&speech_bytes()).expect("it reads");
+    let mut results = BufReader::new(polyphony.stdout.take().expect("a pipe")).lines();
+    results.next().expect("an interim result").expect("UTF-8");
+
+    let sent = Command::new("kill")
+        .args(["-INT", &polyphony.id().to_string()])
+        .status()
+        .expect("kill runs");
+    assert!(sent.success(), "it is gone already");
+    let last = results.last().expect("more results").expect("UTF-8");
+    let last: serde_json::Value = serde_json::from_str(&last).expect("JSON");
+    assert_eq!(
+        (last["final"].as_bool(), last["text"].as_str()),
+        (Some(true), Some(speech().1))
+    );
+    assert_eq!(polyphony.wait().expect("it ends").code(), Some(130));
+    drop(microphone);
+}
+
+#[test]
+fn a_recording_longer_than_a_message_is_streamed_unasked() {
+    let mesh = Mesh::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording = folder.path().join("long.wav");
+    // Five minutes, ten million bytes.
+    std::fs::write(&recording, wav(&vec![0; 10_000_000])).expect("written");
+    let output = Command::new(binary("polyphony"))
+        .args(["transcribe", "--json", "--gateway", &mesh.url()])
+        .arg(&recording)
+        .output()
+        .expect("polyphony starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.is_empty(), "{said}");
+}
+
+#[test]
+fn a_mesh_that_dies_in_the_middle_of_a_stream_is_one_clear_line() {
+    let mesh = Mesh::start();
+    let mut polyphony = Command::new(binary("polyphony"))
+        .args(["transcribe", "--stream", "--json", "--gateway", &mesh.url(), "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("polyphony starts");
+    let mut microphone = polyphony.stdin.take().expect("a pipe");
+    microphone.write_all(&speech_bytes()).expect("it reads");
+    let mut results = BufReader::new(polyphony.stdout.take().expect("a pipe")).lines();
+    results.next().expect("an interim result").expect("UTF-8");
+    drop(mesh);
+    assert_eq!(polyphony.wait().expect("it ends").code(), Some(1));
+    let log = BufReader::new(polyphony.stderr.take().expect("a pipe"));
+    let said = log.lines().last().expect("a line").expect("UTF-8");
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let error = said["error"].as_str().expect("a text");
+    assert!(error.contains("the connection to the mesh broke"), "{error}");
+    drop(microphone);
 }
 
 struct Endless {

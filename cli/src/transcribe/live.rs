@@ -1,9 +1,14 @@
 //! Streaming: partials on a terminal as they come, final results on standard output.
+//!
+//! Ctrl-C ends the input and not the command: what was said until then is still written down. A second one ends it.
 
-use std::io::Write;
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use console::{Term, measure_text_width};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
 use polyphony_proto::asr::v1::streaming_recognize_request::Request as Message;
@@ -16,22 +21,34 @@ use tonic::transport::Channel;
 
 use super::source::Pieces;
 use super::{Line, degraded, duration, object, print};
-use crate::args::{Format, Transcribe};
+use crate::args::Format;
 use crate::output;
+
+/// As a shell says that a command ended by Ctrl-C: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
 
 /// Streams and prints: each final result as soon as it is there, partials on a watched terminal.
 pub(super) async fn run(
     asr: &mut AsrServiceClient<Channel>,
     config: pb::RecognitionConfig,
     pieces: Pieces,
-    args: &Transcribe,
+    timeout: Option<Duration>,
     format: Format,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ExitCode> {
     let partials = Partials {
         shown: output::is_watched() && format != Format::Json,
     };
     let mut lines = Vec::new();
-    stream(asr, config, pieces, true, args.timeout, |event| match event {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let interrupted = Cell::new(false);
+    let interrupts = async {
+        tokio::signal::ctrl_c().await?;
+        interrupted.set(true);
+        drop(stop);
+        Ok(tokio::signal::ctrl_c().await?)
+    };
+    let pieces = futures_util::StreamExt::take_until(pieces, stopped);
+    let streamed = stream(asr, config, pieces, true, timeout, |event| match event {
         Event::Result(result) => {
             let last = result.is_final;
             let Some(line) = line(result) else { return Ok(()) };
@@ -57,12 +74,18 @@ pub(super) async fn run(
             Ok(())
         }
         Event::SpeechEvent(_) | Event::Marker(_) | Event::Ended(_) => Ok(()),
-    })
-    .await?;
+    });
+    let ended = tokio::select! {
+        ended = streamed => ended,
+        ended = interrupts => ended,
+    };
+    partials.clear()?;
+    ended?;
     match format {
-        Format::Text | Format::Json => Ok(()),
-        Format::Srt | Format::Vtt => print(&lines, format),
+        Format::Text | Format::Json => {}
+        Format::Srt | Format::Vtt => print(&lines, format)?,
     }
+    Ok(ExitCode::from(if interrupted.get() { INTERRUPTED } else { 0 }))
 }
 
 /// Streams and gives all final results at the end, for recordings that do not fit into one message.
@@ -88,7 +111,7 @@ pub(super) async fn collect(
 async fn stream(
     asr: &mut AsrServiceClient<Channel>,
     config: pb::RecognitionConfig,
-    pieces: Pieces,
+    pieces: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
     interim_results: bool,
     timeout: Option<Duration>,
     mut on_event: impl FnMut(Event) -> anyhow::Result<()>,
@@ -103,28 +126,33 @@ async fn stream(
     if let Some(timeout) = timeout {
         request.set_timeout(timeout);
     }
-    let mut events = asr.streaming_recognize(request).await?.into_inner();
-    let mut ended = false;
-    while let Some(response) = events.next().await {
-        if let Some(event) = response?.event {
-            ended = matches!(event, Event::Ended(_));
-            on_event(event)?;
+    let received = async {
+        let mut events = asr.streaming_recognize(request).await?.into_inner();
+        let mut ended = false;
+        while let Some(response) = events.next().await {
+            if let Some(event) = response?.event {
+                ended = matches!(event, Event::Ended(_));
+                on_event(event)?;
+            }
         }
-    }
+        if !ended {
+            bail!("the stream broke off: the mesh ended it without saying how");
+        }
+        Ok(())
+    };
+    let received = received.await;
+    // What the mesh says of an input that broke off is not why it did.
     if let Ok(error) = failure.try_recv() {
-        bail!("cannot read the input: {error}");
+        return Err(error).context("cannot read the input");
     }
-    if !ended {
-        bail!("the stream broke off: the mesh ended it without saying how");
-    }
-    Ok(())
+    received
 }
 
 /// The config, then the pieces. A failed read ends the stream and is told apart through `failed`.
 fn messages(
     config: pb::StreamingRecognitionConfig,
-    pieces: Pieces,
-    failed: oneshot::Sender<std::io::Error>,
+    pieces: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
+    failed: oneshot::Sender<io::Error>,
 ) -> impl Stream<Item = pb::StreamingRecognizeRequest> + Send + 'static {
     let mut failed = Some(failed);
     let audio = pieces.map_while(move |piece| match piece {
@@ -156,6 +184,20 @@ fn line(result: pb::StreamingRecognitionResult) -> Option<Line> {
     })
 }
 
+/// As much of the end of a text as fits into so many columns.
+fn tail(text: &str, columns: usize) -> &str {
+    let mut left = columns;
+    let mut start = text.len();
+    for (at, character) in text.char_indices().rev() {
+        let width = measure_text_width(character.encode_utf8(&mut [0; 4]));
+        let Some(rest) = left.checked_sub(width) else {
+            break;
+        };
+        (left, start) = (rest, at);
+    }
+    &text[start..]
+}
+
 /// The line on a terminal that is written over by each partial result.
 struct Partials {
     shown: bool,
@@ -165,10 +207,9 @@ impl Partials {
     fn show(&self, text: &str) -> anyhow::Result<()> {
         if self.shown {
             // Only the end of a long partial fits on the line; writing over a wrapped line would leave its beginning.
-            let width = 100;
-            let skip = text.chars().count().saturating_sub(width);
-            let tail: String = text.chars().skip(skip).collect();
-            let mut err = std::io::stderr().lock();
+            let (_, columns) = Term::stderr().size();
+            let tail = tail(text, usize::from(columns).saturating_sub(1));
+            let mut err = io::stderr().lock();
             write!(err, "\r\x1b[2K\x1b[2m{tail}\x1b[0m")?;
             err.flush()?;
         }
@@ -177,10 +218,24 @@ impl Partials {
 
     fn clear(&self) -> anyhow::Result<()> {
         if self.shown {
-            let mut err = std::io::stderr().lock();
+            let mut err = io::stderr().lock();
             write!(err, "\r\x1b[2K")?;
             err.flush()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_partial_fits_on_the_line() {
+        assert_eq!(tail("ten meters", 80), "ten meters");
+        assert_eq!(tail("ten meters", 6), "meters");
+        assert_eq!(tail("ten meters", 0), "");
+        // Each of these takes two columns.
+        assert_eq!(tail("十米", 3), "米");
     }
 }

@@ -1,9 +1,9 @@
-//! Where a stream's bytes come from: a file, standard input, or memory; read in small pieces, paced if asked.
+//! Where the bytes come from: a file or standard input; whole if short, else in small pieces, paced if asked.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -15,20 +15,47 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// Pieces of the input, or why it could not be read.
 pub(super) type Pieces = ReceiverStream<std::io::Result<Vec<u8>>>;
 
-/// Opens the input. A thread reads it, so that a slow pipe never holds up what comes back.
-pub(super) fn open(args: &Transcribe) -> anyhow::Result<Pieces> {
-    let pace = args.realtime.then(|| bytes_per_second(args)).flatten();
-    if args.file.as_os_str() == "-" {
-        return Ok(spawn(std::io::stdin(), pace));
-    }
-    let file =
-        std::fs::File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    Ok(spawn(file, pace))
+/// The input, opened.
+pub(super) enum Input {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// What is to be streamed, or too long to be held.
+    Pieces(Pieces),
 }
 
-/// Pieces of a recording in memory.
-pub(super) fn buffered(recording: Vec<u8>) -> Pieces {
-    spawn(std::io::Cursor::new(recording), None)
+/// Opens the input. What is not to be streamed is read up to `most` bytes; a thread reads what is longer, so that a slow
+/// pipe never holds up what comes back and a long one fills no memory.
+pub(super) fn open(args: &Transcribe, most: usize) -> anyhow::Result<Input> {
+    let cannot = || match args.file.to_str() {
+        Some("-") => "cannot read standard input".to_owned(),
+        _ => format!("cannot read {}", args.file.display()),
+    };
+    let mut input: Box<dyn Read + Send> = if args.file.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        let file = std::fs::File::open(&args.file).with_context(cannot)?;
+        if file.metadata().with_context(cannot)?.is_dir() {
+            bail!("{}: it is a folder", cannot());
+        }
+        Box::new(file)
+    };
+    if args.stream {
+        let pace = args.realtime.then(|| bytes_per_second(args)).flatten();
+        return Ok(Input::Pieces(spawn(input, pace)));
+    }
+    let mut head = Vec::new();
+    input
+        .by_ref()
+        .take(most as u64 + 1)
+        .read_to_end(&mut head)
+        .with_context(cannot)?;
+    if head.len() <= most {
+        return Ok(Input::Whole(head));
+    }
+    Ok(Input::Pieces(spawn(
+        std::io::Cursor::new(head).chain(input),
+        None,
+    )))
 }
 
 fn spawn(mut input: impl Read + Send + 'static, bytes_per_second: Option<f64>) -> Pieces {
