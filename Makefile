@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Two of the steps at once would fight over the locks of apt and cargo.
+.NOTPARALLEL:
 
 # Downloads, models and tools of a machine; builds are kept out of the clone, so that the next clone builds quickly.
 export POLYPHONY_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/polyphony

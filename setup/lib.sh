@@ -23,15 +23,20 @@ apt_packages() {
     root=(sudo)
   fi
   say "installing ${missing[*]}"
-  "${root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${root[@]}" apt-get update -qq || die "apt-get update failed; is there a network?"
+  # Within sudo, which keeps no variables.
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    die "apt-get could not install ${missing[*]}; is there a network?"
 }
 
 # needs COMMAND REMEDY: stops with the remedy when the command is missing.
 needs() { command -v "$1" >/dev/null || die "$1 is missing: $2"; }
 
-# stamp NAME CONTENT: true when this step was done with this very content before. `stamped NAME CONTENT` records it.
+# stamp NAME CONTENT: true when this step was done with this very content before. `stamped NAME CONTENT` records it, and
+# `unstamp NAME` forgets it, before what it stands for is taken apart.
 stamp() { [ "$(cat "$POLYPHONY_HOME/.$1.stamp" 2>/dev/null)" = "$2" ]; }
+unstamp() { rm -f "$POLYPHONY_HOME/.$1.stamp"; }
 stamped() { printf '%s' "$2" >"$POLYPHONY_HOME/.$1.stamp"; }
 
 # venv NAME REQUIREMENTS-FILE: a virtual environment with exactly these packages.
@@ -40,7 +45,9 @@ venv() {
   want="$(cat "$2")"
   if stamp "$1" "$want" && [ -x "$dir/bin/python" ]; then return; fi
   say "python packages of $2"
+  unstamp "$1"
   python3 -m venv --clear "$dir" 2>/dev/null || { apt_packages python3-venv; python3 -m venv --clear "$dir"; }
-  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$2"
+  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$2" ||
+    die "pip could not install $2; it needs PyPI, or a mirror in PIP_INDEX_URL"
   stamped "$1" "$want"
 }
