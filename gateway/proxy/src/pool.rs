@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use polyphony_chassis::batched;
 use polyphony_chassis::tls::ClientTls;
 use polyphony_gateway_core::Address;
 use tokio::sync::Notify;
@@ -19,8 +20,9 @@ use tokio::time::Instant;
 use crate::connection::{ConnectError, Connection};
 use crate::metrics::EndpointMetrics;
 
-/// With so many calls on the least busy connection, another is opened.
-const BUSY: usize = 32;
+/// With so many calls on the least busy connection, another is opened. Not sooner: calls that share a connection share
+/// its writes. Not later: so many full streams fit into the connection window of a service.
+const BUSY: usize = 64;
 /// The rest after a first failed attempt; doubled for each further one.
 const FIRST_REST: Duration = Duration::from_millis(100);
 /// The longest rest.
@@ -184,11 +186,11 @@ impl Pool {
                     pool.metrics.connects.increment(1);
                     pool.change(|live| live.push(Arc::clone(&connection)));
                     let weak = Arc::downgrade(&pool);
-                    tokio::spawn(async move {
+                    tokio::spawn(batched(Box::pin(async move {
                         let quiet = || weak.upgrade().is_none_or(|pool| pool.retire(&connection));
                         connection.run(driver, ping, quiet).await;
                         Self::forget(&weak, &connection);
-                    });
+                    })));
                 }
                 Err(error) => {
                     let rest = FIRST_REST

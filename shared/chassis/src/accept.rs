@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::batched::batched;
 use crate::config::{ConnectionConfig, DrainConfig};
 use crate::drain::Drain;
 use crate::shutdown::Shutdown;
@@ -98,7 +99,13 @@ where
                 tracing::debug!(%peer, "connection closed unread, too many are open");
                 continue;
             };
-            let connection = connections.serve(nodelay(stream), peer, service.clone());
+            // Boxed, so that what wraps it wraps a pointer: a future that is moved is held twice, and idle connections
+            // are many.
+            let connection = batched(Box::pin(connections.serve(
+                nodelay(stream),
+                peer,
+                service.clone(),
+            )));
             tasks.spawn(async move {
                 connection.await;
                 drop(slot);

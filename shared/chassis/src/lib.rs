@@ -11,6 +11,7 @@
 
 pub mod accept;
 pub mod admin;
+mod batched;
 pub mod config;
 pub mod connect;
 mod drain;
@@ -25,6 +26,7 @@ mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+pub use batched::batched;
 pub use drain::Drain;
 pub use layers::admission::{Admission, Permit};
 pub use layers::lifetime::Deadline;

@@ -121,7 +121,7 @@ impl One {
         let local = stream.local_addr().ok();
         let Some(tls) = tls else {
             let peer = Peer { addr, identity: None };
-            return self.speak(stream, peer, local, service).await;
+            return Box::pin(self.speak(stream, peer, local, service)).await;
         };
         let handshake = TlsAcceptor::from(tls).accept(stream);
         let stream = tokio::select! {
@@ -138,7 +138,7 @@ impl One {
         };
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let identity = leaf.and_then(Identity::of).map(Arc::new);
-        self.speak(stream, Peer { addr, identity }, local, service).await
+        Box::pin(self.speak(stream, Peer { addr, identity }, local, service)).await
     }
 
     /// HTTP until either side ends it.

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use hyper::rt::Executor;
+use tokio_util::future::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,11 +36,10 @@ impl Tasks {
     }
 
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let abort = self.abort.clone();
-        self.tracker.spawn(async move {
-            // Aborted is as good as done: the future is dropped either way.
-            let _ = abort.run_until_cancelled_owned(task).await;
-        });
+        // Aborted is as good as done: the future is dropped either way. No `async` block around it, which would hold
+        // the task twice, once before its first poll and once after: as much memory again, and a copy for each call.
+        self.tracker
+            .spawn(task.with_cancellation_token_owned(self.abort.clone()));
     }
 
     pub(super) fn count(&self) -> usize {
