@@ -15,6 +15,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 use tracing::field;
 use tracing::subscriber::with_default;
+use tracing::{Subscriber as _, level_filters::LevelFilter};
 
 use super::traces::{Exporter, Traces};
 use super::*;
@@ -167,6 +168,14 @@ fn without_a_collector_the_trace_still_goes_on() {
         "{called}"
     );
     assert!(first.starts_with("00-") && first.ends_with("-00"), "{first}");
+}
+
+#[test]
+fn what_is_below_the_level_costs_one_comparison() {
+    let config = config(None);
+    let traces = Traces::build(&config, "test").expect("traces");
+    let subscriber = subscriber::build(&config, &traces, io::sink, false).expect("a subscriber");
+    assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
 }
 
 #[test]
