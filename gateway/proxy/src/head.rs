@@ -32,7 +32,7 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> 
 /// Tells the endpoint how long it has.
 pub(crate) fn set_timeout(headers: &mut HeaderMap, left: Duration) {
     if let Ok(value) = HeaderValue::from_bytes(GrpcTimeout::new(left).as_bytes()) {
-        headers.insert(GRPC_TIMEOUT, value);
+        headers.insert(GRPC_TIMEOUT, unindexed(value));
     }
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn sanitise(headers: &mut HeaderMap) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if !headers.contains_key(REQUEST_ID) {
-        headers.insert(REQUEST_ID, request_id());
+        headers.insert(REQUEST_ID, unindexed(request_id()));
     }
 }
 
@@ -95,6 +95,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         || *name == header::HOST
         || name == KEEP_ALIVE
         || name == PROXY_CONNECTION
+}
+
+/// A value that no other call will have, kept out of the tables of HPACK at both ends: there it would only push out those
+/// that come again.
+fn unindexed(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// A random UUID (version 4, RFC 9562), which is what other proxies put there.
