@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::{Fault, Kind};
+use crate::Fault;
 
 /// `ErrorInfo.domain` of every error that Polyphony makes.
 pub const DOMAIN: &str = "polyphony.dev";
@@ -34,28 +34,6 @@ impl From<Fault> for Status {
             status.set_source(source.into());
         }
         status
-    }
-}
-
-impl Fault {
-    /// The kind that a status of ours was made from, for metrics and tests. `None` for a code we never send.
-    pub fn kind_of(status: &Status) -> Option<Kind> {
-        const ALL: [Kind; 13] = [
-            Kind::InvalidArgument,
-            Kind::NotFound,
-            Kind::AlreadyExists,
-            Kind::FailedPrecondition,
-            Kind::Unauthenticated,
-            Kind::PermissionDenied,
-            Kind::ResourceExhausted,
-            Kind::Unimplemented,
-            Kind::Unavailable,
-            Kind::DeadlineExceeded,
-            Kind::Cancelled,
-            Kind::Aborted,
-            Kind::Internal,
-        ];
-        ALL.into_iter().find(|kind| kind.code() == status.code())
     }
 }
 
