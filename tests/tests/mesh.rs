@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
 use polyphony_proto::asr::v1::streaming_recognize_request::Request as Message;
@@ -34,10 +34,19 @@ async fn sigterm_under_load_loses_no_call_and_ends_streams_with_a_reason() {
         .expect("recognised");
 
     let mut endless = endless_stream(AsrServiceClient::new(channel.clone())).await;
-    let unary: Vec<_> = (0..3)
-        .map(|_| tokio::spawn(recognize(AsrServiceClient::new(channel.clone()))))
+    let mut unary: Vec<_> = (0..3)
+        .map(|_| Box::pin(recognize(AsrServiceClient::new(channel.clone()))))
         .collect();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    for call in &mut unary {
+        // Looked at once, a call is on its way.
+        assert!(call.now_or_never().is_none());
+    }
+    // It was sent after them on the same connection, so once it is answered the mesh has them.
+    AsrServiceClient::new(channel.clone())
+        .get_capabilities(pb::GetCapabilitiesRequest {})
+        .await
+        .expect("answered");
+    let unary: Vec<_> = unary.into_iter().map(tokio::spawn).collect();
 
     let told = Instant::now();
     mesh.terminate();
