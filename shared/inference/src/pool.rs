@@ -46,7 +46,6 @@ struct Inner {
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     settings: SessionSettings,
-    size: usize,
     idle: Mutex<Vec<Session>>,
     returned: Condvar,
 }
@@ -79,7 +78,6 @@ impl SessionPool {
             inputs,
             outputs,
             settings,
-            size: size.get(),
             idle: Mutex::new(idle),
             returned: Condvar::new(),
         };
@@ -106,11 +104,6 @@ impl SessionPool {
     /// How its sessions run.
     pub fn settings(&self) -> SessionSettings {
         self.inner.settings
-    }
-
-    /// How many sessions it has.
-    pub fn size(&self) -> usize {
-        self.inner.size
     }
 
     /// Takes a session out, waiting for one if all are out.
