@@ -34,15 +34,14 @@ const DESCRIPTORS: [&[u8]; 3] = [
     google::longrunning::FILE_DESCRIPTOR_SET,
 ];
 
-/// Adds the clusters and routes that the configuration does not define itself. A cluster that it does define keeps its
-/// endpoints, and a rule that it does route stays routed as it says.
+/// Adds the clusters, endpoints and routes that the configuration does not define itself. A cluster with endpoints keeps
+/// them, and a rule that it does route stays routed as it says.
 pub(crate) fn complete(mesh: &mut MeshConfig) {
     for service in SERVICES {
-        let cluster = mesh.clusters.entry(service.cluster.to_owned());
-        cluster.or_insert_with(|| ClusterConfig {
-            endpoints: vec![EndpointConfig::new(service.endpoint)],
-            ..ClusterConfig::default()
-        });
+        let cluster = mesh.clusters.entry(service.cluster.to_owned()).or_default();
+        if cluster.endpoints.is_empty() {
+            cluster.endpoints.push(EndpointConfig::new(service.endpoint));
+        }
         for rule in service.routes {
             let same = |route: &RouteConfig| route.service == *rule && route.method.is_none();
             if !mesh.routes.iter().any(same) {
@@ -119,6 +118,17 @@ mod tests {
         assert_eq!(mesh.clusters[0].endpoints[0].address.to_string(), "gpu-box:9");
         let models = mesh.routes.find("/polyphony.models.v1.ModelService/ListModels");
         assert_eq!(models.expect("a route").cluster, "mine");
+    }
+
+    #[test]
+    fn a_cluster_that_only_says_how_keeps_where() {
+        let mut config = MeshConfig::default();
+        config.clusters.insert("asr".to_owned(), ClusterConfig::default());
+        complete(&mut config);
+        assert_eq!(
+            config.clusters["asr"].endpoints,
+            [EndpointConfig::new("127.0.0.1:7001")]
+        );
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Gateway {
             };
             tracing::info!(
                 server = Self::NAME,
-                addr = ?listener.local_addr().ok(),
+                addr = listener.local_addr().ok().map(tracing::field::display),
                 tls = options.tls.is_some(),
                 "listening",
             );
