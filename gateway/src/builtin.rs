@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use polyphony_gateway_core::{ClusterConfig, EndpointConfig, MeshConfig, RouteConfig};
+use polyphony_gateway_core::{EndpointConfig, MeshConfig, RouteConfig};
 use polyphony_proto::{asr, google, models};
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
@@ -78,7 +78,7 @@ fn unary_methods_of(file: &FileDescriptorProto) -> impl Iterator<Item = Box<str>
 
 #[cfg(test)]
 mod tests {
-    use polyphony_gateway_core::Timeouts;
+    use polyphony_gateway_core::{ClusterConfig, Timeouts};
 
     use super::*;
 
