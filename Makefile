@@ -42,6 +42,7 @@ lint: setup setup-test ## Check format, lints, docs and the contract.
 bench: setup setup-bench ## Measure footprint, start and throughput beside the peers, in one run.
 	cargo build --release --locked --package polyphony-cli --package polyphony-asr --package polyphony-gateway
 	"$(POLYPHONY_HOME)/bench/bin/python" tests/bench/footprint.py
+	"$(POLYPHONY_HOME)/bench/bin/python" tests/bench/gateway.py
 
 .PHONY: eval
 eval: setup setup-bench ## Score every engine against ground truth: make eval DATA=DIR.
