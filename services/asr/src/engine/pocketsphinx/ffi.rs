@@ -10,7 +10,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::Library;
 
@@ -62,7 +62,6 @@ pub(super) struct Sphinx {
     ps_seg_frames: unsafe extern "C" fn(*mut c_void, *mut c_int, *mut c_int),
     cmd_ln_parse_r:
         unsafe extern "C" fn(*mut c_void, *const c_void, i32, *mut *mut c_char, i32) -> *mut c_void,
-    cmd_ln_retain: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
     cmd_ln_free_r: unsafe extern "C" fn(*mut c_void) -> c_int,
     fe_init_auto_r: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
     fe_free: unsafe extern "C" fn(*mut c_void) -> c_int,
@@ -106,6 +105,9 @@ pub(super) struct Decoder {
 // SAFETY: the library keeps no thread-local state in a decoder or front end; `&mut self` keeps threads apart.
 unsafe impl Send for Decoder {}
 
+/// Making a front end writes to variables of the library (`fe_warp_*.c`), so it is done by one thread at a time.
+static MAKING: Mutex<()> = Mutex::new(());
+
 // === impl Sphinx ===
 
 impl Sphinx {
@@ -143,7 +145,6 @@ impl Sphinx {
             ps_seg_word: function!(sphinx, "ps_seg_word"),
             ps_seg_frames: function!(sphinx, "ps_seg_frames"),
             cmd_ln_parse_r: function!(base, "cmd_ln_parse_r"),
-            cmd_ln_retain: function!(base, "cmd_ln_retain"),
             cmd_ln_free_r: function!(base, "cmd_ln_free_r"),
             fe_init_auto_r: function!(base, "fe_init_auto_r"),
             fe_free: function!(base, "fe_free"),
@@ -171,6 +172,7 @@ impl Decoder {
         let mut pointers: Vec<*mut c_char> =
             options.iter().map(|option| option.as_ptr().cast_mut()).collect();
         let count = i32::try_from(pointers.len()).map_err(|_| Error::Call("cmd_ln_parse_r"))?;
+        let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the strings outlive the call, which copies them; unknown options are skipped (strict = 0).
         let config = unsafe {
             (library.cmd_ln_parse_r)(
@@ -191,10 +193,8 @@ impl Decoder {
             decoder
         };
         let decoder = NonNull::new(decoder).ok_or(Error::Model)?;
-        // SAFETY: the decoder is valid; the front end takes over the reference that cmd_ln_retain makes.
-        let front = unsafe {
-            (library.fe_init_auto_r)((library.cmd_ln_retain)((library.ps_get_config)(decoder.as_ptr())))
-        };
+        // SAFETY: the decoder and its options are valid; the front end takes a reference of its own to them.
+        let front = unsafe { (library.fe_init_auto_r)((library.ps_get_config)(decoder.as_ptr())) };
         let Some(front) = NonNull::new(front) else {
             // SAFETY: valid, and not used again.
             unsafe { (library.ps_free)(decoder.as_ptr()) };
