@@ -7,7 +7,7 @@ use polyphony_proto::types::v1 as types;
 
 use super::request::Shown;
 use super::streaming::View;
-use super::time::{self, wire};
+use super::time::wire;
 use crate::domain::{EngineInfo, Segment, TimingSource, Transcript, Word};
 use crate::session::{self, EndReason, Event, Hypothesis};
 
@@ -43,9 +43,13 @@ pub(crate) fn results(transcript: Transcript, shown: &Shown) -> Vec<pb::SpeechRe
 pub(crate) fn event(event: Event, view: &View) -> Option<pb::streaming_recognize_response::Event> {
     use pb::SpeechEventType as Kind;
     use pb::streaming_recognize_response::Event as Wire;
-    let speech = |kind, at| {
-        let event = time::speech_event(kind, session::time(at), view.clock);
-        Some(Wire::SpeechEvent(event))
+    let speech = |kind: Kind, at| {
+        let at = session::time(at);
+        Some(Wire::SpeechEvent(pb::SpeechEvent {
+            r#type: kind.into(),
+            offset: Some(wire(at)),
+            time: view.clock.and_then(|clock| clock.at(at)),
+        }))
     };
     match event {
         Event::SpeechBegin { at } if view.activity => speech(Kind::SpeechActivityBegin, at),

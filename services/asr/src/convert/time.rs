@@ -1,8 +1,8 @@
-//! Offsets and times: the wire's signed numbers and ours, checked in both directions.
+//! Times of day: the `Timestamp` that a stream begins at, checked, and the offsets in it. Durations are
+//! `polyphony_proto::time`'s.
 
 use std::time::Duration;
 
-use polyphony_proto::asr::v1 as pb;
 pub(crate) use polyphony_proto::time::to_wire as wire;
 
 /// Seconds from 1970 to the years 1 and 9999, between which a protobuf `Timestamp` lies.
@@ -45,15 +45,6 @@ impl Clock {
 /// A duration from the wire, if it is one and not negative.
 pub(crate) fn parse(duration: prost_types::Duration) -> Option<Duration> {
     polyphony_proto::time::from_wire(&duration).ok()
-}
-
-/// Whether a stream has times as well as offsets is the adapter's: this is where they are put.
-pub(crate) fn speech_event(kind: pb::SpeechEventType, at: Duration, clock: Option<Clock>) -> pb::SpeechEvent {
-    pb::SpeechEvent {
-        r#type: kind.into(),
-        offset: Some(wire(at)),
-        time: clock.and_then(|clock| clock.at(at)),
-    }
 }
 
 #[cfg(test)]
