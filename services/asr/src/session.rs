@@ -1,8 +1,12 @@
-//! One stream of audio, from its first sample to its end: a state machine without a socket, a clock or a thread.
+//! One stream of audio, from its first sample to its end: a state machine without a socket or a thread.
 //!
 //! Samples go in, in pieces of any size, and events come out. Everything is counted in samples: interim results come
 //! every so much *audio*, timeouts pass in audio, so that two clients that send the same sound get the same words,
 //! however fast they send it and however they cut it.
+//!
+//! One thing is measured by a clock: what an interim result costs an engine that decodes all anew for it. The next one
+//! comes after twice as much audio at least, so a machine that is slow or shared gives fewer of them, and they never
+//! take more than half of its time.
 //!
 //! ```text
 //!            speech begins (with pre-roll)              partial_interval of audio
@@ -11,18 +15,21 @@
 //!      └────────────────────────────────────────┘ Final
 //! ```
 
+mod event;
 mod live;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use polyphony_audio::endpoint::{self, Endpointer, Rules};
 
-use crate::domain::{CancelFlag, DecodeOptions, SAMPLE_RATE, Word};
+use crate::domain::{CancelFlag, Commit, DecodeOptions, SAMPLE_RATE};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::vad::{FRAME, Vad};
-use live::Live;
+use live::{Live, Pace};
+
+pub use event::{EndReason, Event, Hypothesis};
 
 /// What a stream is to do.
 #[derive(Debug, Clone)]
@@ -33,7 +40,7 @@ pub struct Settings {
     pub rules: Rules,
     /// Decode while somebody speaks, not only at the end.
     pub interim: bool,
-    /// Audio between two interim results.
+    /// Audio between two interim results, at least.
     pub partial_interval: Duration,
     /// An utterance is ended after so much audio; from four fifths of it on, as soon as a frame is not speech.
     pub max_utterance: Duration,
@@ -43,72 +50,8 @@ pub struct Settings {
     pub speech_start_timeout: Option<Duration>,
     /// End when so much audio has passed since the last speech.
     pub speech_end_timeout: Option<Duration>,
-}
-
-/// What happened. Offsets are in samples from the beginning of the stream.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// Somebody speaks since this sample.
-    SpeechBegin {
-        /// The first sample of speech.
-        at: u64,
-    },
-    /// The speaker has paused.
-    SpeechEnd {
-        /// One past the last sample of speech.
-        at: u64,
-    },
-    /// The only utterance of the stream is over.
-    EndOfSingleUtterance {
-        /// One past its last sample.
-        at: u64,
-    },
-    /// What was said, so far or at last.
-    Result(Box<Hypothesis>),
-    /// All audio before this marker has gone through.
-    Marker(String),
-    /// The last event.
-    Ended(EndReason),
-}
-
-/// What was said in one utterance.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hypothesis {
-    /// Counts utterances from 1.
-    pub segment_id: u32,
-    /// Counts results of the utterance from 1.
-    pub revision: u32,
-    /// The text.
-    pub text: String,
-    /// How many bytes of it will never change.
-    pub stable_len: usize,
-    /// How sure it is that none of it will change, 0 to 1.
-    pub stability: f32,
-    /// Its words, with times from the beginning of the stream.
-    pub words: Vec<Word>,
-    /// The language.
-    pub language: Option<String>,
-    /// The first sample of the utterance.
-    pub start: u64,
-    /// One past the last sample that was heard for it.
-    pub end: u64,
-    /// Whether it is the last of the utterance.
-    pub is_final: bool,
-    /// How sure the engine is, 0 to 1; of a final result.
-    pub confidence: Option<f32>,
-}
-
-/// Why a stream ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// The audio was over.
-    Closed,
-    /// After the only utterance.
-    SingleUtterance,
-    /// Nobody began to speak.
-    SpeechStartTimeout,
-    /// Nobody went on.
-    SpeechEndTimeout,
+    /// The clock by which the cost of an interim result is measured.
+    pub clock: fn() -> Instant,
 }
 
 /// A stream.
@@ -304,14 +247,12 @@ impl Session {
     fn begin(&mut self, start: u64) -> Result<(), Error> {
         let start = start.max(self.judged - self.heard.len() as u64);
         let utterance = self.engine.utterance(&self.settings.options, &self.cancel)?;
-        let interval = samples(self.settings.partial_interval).max(FRAME as u64);
-        self.live = Some(Live::new(
-            utterance,
-            self.engine.info().commit,
-            self.utterances + 1,
-            start,
-            interval,
-        ));
+        let commit = self.engine.info().commit;
+        let pace = Pace {
+            interval: samples(self.settings.partial_interval).max(FRAME as u64),
+            clock: (commit == Commit::LocalAgreement).then_some(self.settings.clock),
+        };
+        self.live = Some(Live::new(utterance, commit, self.utterances + 1, start, pace));
         self.feed()
     }
 
@@ -438,9 +379,8 @@ pub fn samples(time: Duration) -> u64 {
     u64::try_from(samples).unwrap_or(u64::MAX)
 }
 
-/// The time of a sample.
+/// The time of a sample; exact, for a sample lasts 62,500 ns.
 pub fn time(sample: u64) -> Duration {
-    // A microsecond and a half is the longest error.
     let rate = u64::from(SAMPLE_RATE);
     Duration::from_secs(sample / rate) + Duration::from_nanos(sample % rate * 1_000_000_000 / rate)
 }

@@ -1,7 +1,7 @@
 //! `StreamingRecognitionConfig`: the state machine's settings, and what of its events the client sees.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use polyphony_audio::endpoint::Endpointing;
 use polyphony_audio::stream::Format;
@@ -186,6 +186,7 @@ impl AskedStream {
             single_utterance: self.wire.single_utterance.unwrap_or(false),
             speech_start_timeout: self.speech_start_timeout,
             speech_end_timeout: self.speech_end_timeout,
+            clock: Instant::now,
         };
         let view = View {
             shown,

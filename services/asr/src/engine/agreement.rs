@@ -84,10 +84,18 @@ impl Agreement {
     /// What a hypothesis says after the committed words.
     ///
     /// Where it begins with them, the rest. Else what lies after their end in time, less words at the seam that were
-    /// committed already and now seem to have been said a little later.
+    /// committed already and now seem to have been said a little later. No word begins before the committed ones end.
     fn after_committed(&self, mut hypothesis: Vec<Piece>) -> Vec<Piece> {
         let Some(last) = self.committed.last() else {
             return hypothesis;
+        };
+        let end = last.word.end;
+        let later = |mut rest: Vec<Piece>| {
+            for Piece { word, .. } in &mut rest {
+                word.start = word.start.max(end);
+                word.end = word.end.max(end);
+            }
+            rest
         };
         let known = self.committed.len();
         if hypothesis.len() >= known
@@ -96,16 +104,15 @@ impl Agreement {
                 .zip(&self.committed)
                 .all(|(new, old)| same(new, old))
         {
-            return hypothesis.split_off(known);
+            return later(hypothesis.split_off(known));
         }
-        let end = last.word.end;
         hypothesis.retain(|piece| middle(&piece.word) >= end);
         let repeated = (1..=SEAM.min(known).min(hypothesis.len())).rev().find(|count| {
             let seam = &self.committed[known - count..];
             seam.iter().zip(&hypothesis).all(|(old, new)| same(new, old))
                 && hypothesis[0].word.start < end + Duration::from_secs(1)
         });
-        hypothesis.split_off(repeated.unwrap_or(0))
+        later(hypothesis.split_off(repeated.unwrap_or(0)))
     }
 }
 
@@ -339,6 +346,8 @@ mod tests {
                 stable = text[..agreement.stable_len()].to_owned();
             }
             agreement.finish(last.clone());
+            let starts: Vec<_> = agreement.words().map(|piece| piece.word.start).collect();
+            prop_assert!(starts.is_sorted(), "{starts:?}");
             prop_assert!(agreement.text().starts_with(&stable));
             prop_assert_eq!(agreement.stable_len(), agreement.text().len());
         }

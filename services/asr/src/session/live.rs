@@ -1,8 +1,8 @@
 //! The utterance that is being spoken: its engine state, what is agreed on, and when the next interim result is due.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Hypothesis, time};
+use super::{Hypothesis, samples, time};
 use crate::domain::{Commit, Segment, Word};
 use crate::engine::Utterance;
 use crate::engine::agreement::{Agreement, pieces};
@@ -19,13 +19,24 @@ pub(super) struct Live {
     pub(super) start: u64,
     /// One past the last sample that the engine has heard.
     pub(super) fed: u64,
-    interval: u64,
+    pace: Pace,
     due: u64,
     /// The last text that was told, and how much of it was stable.
     told: (String, usize),
     language: Option<String>,
 }
 
+/// How often interim results are made.
+pub(super) struct Pace {
+    /// The samples between two of them.
+    pub(super) interval: u64,
+    /// For engines to which each is a new decoding of all: measures what it costs, and the next one waits for
+    /// [`SHARE`] times as much audio.
+    pub(super) clock: Option<fn() -> Instant>,
+}
+
+/// Interim results may take one part in so many of the time that the audio takes to be spoken.
+const SHARE: u32 = 2;
 /// For engines that decode as they go: their later passes are better than their first, and the longer a word is held
 /// the more often it is right. At 2 s streams with interim results err hardly more than those without.
 const HOLD: Duration = Duration::from_secs(2);
@@ -38,7 +49,7 @@ impl Live {
         commit: Commit,
         segment_id: u32,
         start: u64,
-        interval: u64,
+        pace: Pace,
     ) -> Self {
         let hold = match commit {
             Commit::LocalAgreement => Duration::ZERO,
@@ -51,8 +62,8 @@ impl Live {
             revision: 0,
             start,
             fed: start,
-            interval,
-            due: start + interval,
+            due: start + pace.interval,
+            pace,
             told: (String::new(), 0),
             language: None,
         }
@@ -65,7 +76,7 @@ impl Live {
             .map_or(Ok(()), |utterance| utterance.accept(samples))
     }
 
-    /// Whether an interval of audio has passed since the last interim result was due.
+    /// Whether it is time for an interim result.
     pub(super) const fn is_due(&self) -> bool {
         self.fed >= self.due
     }
@@ -73,12 +84,17 @@ impl Live {
     /// What has been said so far; nothing if that was told before. After a `pause` it will probably stay.
     pub(super) fn interim(&mut self, pause: bool) -> Result<Option<Hypothesis>, Error> {
         while self.due <= self.fed {
-            self.due += self.interval;
+            self.due += self.pace.interval;
         }
         let Some(utterance) = &mut self.utterance else {
             return Ok(None);
         };
+        let began = self.pace.clock.map(|clock| (clock, clock()));
         let transcript = utterance.hypothesis()?;
+        if let Some((clock, began)) = began {
+            let cost = clock().saturating_duration_since(began);
+            self.due = self.due.max(self.fed + samples(cost * SHARE));
+        }
         self.language = transcript.language.clone().or_else(|| self.language.take());
         self.agreement
             .push(pieces(transcript), time(self.fed - self.start));

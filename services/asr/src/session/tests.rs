@@ -1,22 +1,30 @@
 //! Scripted probabilities and an engine that says one word for each second of audio.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Commit, EngineInfo, Segment, TimingSource, Transcript};
+use crate::domain::{EngineInfo, Segment, TimingSource, Transcript, Word};
 use crate::engine::Utterance;
 
-/// One word for each second of an utterance: its number. The last second is spoken differently until it is over.
-struct Counter(EngineInfo);
+/// One word for each second of an utterance: its number. Each hypothesis takes `cost`.
+struct Counter {
+    info: EngineInfo,
+    cost: Duration,
+}
 
-struct Counting(usize);
+struct Counting {
+    samples: usize,
+    cost: Duration,
+}
 
 /// Speech where a sample is not zero.
 struct Loud;
 
 impl Engine for Counter {
     fn info(&self) -> &EngineInfo {
-        &self.0
+        &self.info
     }
 
     fn recognize(&self, audio: &[f32], _: &DecodeOptions, _: &CancelFlag) -> Result<Transcript, Error> {
@@ -24,22 +32,26 @@ impl Engine for Counter {
     }
 
     fn utterance(&self, _: &DecodeOptions, _: &CancelFlag) -> Result<Box<dyn Utterance>, Error> {
-        Ok(Box::new(Counting(0)))
+        Ok(Box::new(Counting {
+            samples: 0,
+            cost: self.cost,
+        }))
     }
 }
 
 impl Utterance for Counting {
     fn accept(&mut self, samples: &[f32]) -> Result<(), Error> {
-        self.0 += samples.len();
+        self.samples += samples.len();
         Ok(())
     }
 
     fn hypothesis(&mut self) -> Result<Transcript, Error> {
-        Ok(count(self.0))
+        pass(self.cost);
+        Ok(count(self.samples))
     }
 
     fn finish(self: Box<Self>) -> Result<Transcript, Error> {
-        Ok(count(self.0))
+        Ok(count(self.samples))
     }
 }
 
@@ -77,8 +89,23 @@ fn count(samples: usize) -> Transcript {
     }
 }
 
-fn engine() -> Arc<dyn Engine> {
-    Arc::new(Counter(EngineInfo {
+thread_local! {
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// A clock that stands still until [`pass`] moves it.
+fn clock() -> Instant {
+    let now = NOW.get().unwrap_or_else(Instant::now);
+    NOW.set(Some(now));
+    now
+}
+
+fn pass(time: Duration) {
+    NOW.set(Some(clock() + time));
+}
+
+fn engine(cost: Duration, commit: Commit) -> Arc<dyn Engine> {
+    let info = EngineInfo {
         engine: "counter",
         version: "1".to_owned(),
         model: "counter".to_owned(),
@@ -89,10 +116,11 @@ fn engine() -> Arc<dyn Engine> {
         translates: false,
         takes_prompt: false,
         word_confidence: false,
-        commit: Commit::LocalAgreement,
+        commit,
         partial_interval: Duration::from_millis(500),
         degraded: None,
-    }))
+    };
+    Arc::new(Counter { info, cost })
 }
 
 fn settings() -> Settings {
@@ -105,11 +133,17 @@ fn settings() -> Settings {
         single_utterance: false,
         speech_start_timeout: None,
         speech_end_timeout: None,
+        clock,
     }
 }
 
 fn session(settings: Settings) -> Session {
-    Session::new(settings, engine(), Box::new(Loud), &CancelFlag::default()).expect("a session")
+    with(settings, Duration::ZERO, Commit::LocalAgreement)
+}
+
+fn with(settings: Settings, cost: Duration, commit: Commit) -> Session {
+    let engine = engine(cost, commit);
+    Session::new(settings, engine, Box::new(Loud), &CancelFlag::default()).expect("a session")
 }
 
 /// Seconds of silence and speech, by turns.
@@ -216,6 +250,23 @@ fn interim_results_come_by_audio_and_never_take_back() {
         &sound(&[0.5, 4.0, 1.5]),
     );
     assert_eq!(results(&without).len(), 1);
+}
+
+#[test]
+fn interim_results_take_half_of_the_time_at_most() {
+    let speech = sound(&[0.5, 20.0, 1.5]);
+    let made = |cost, commit| {
+        let before = clock();
+        let events = all(with(settings(), cost, commit), &speech);
+        (results(&events).len(), clock() - before)
+    };
+    let (many, _) = made(Duration::from_millis(100), Commit::LocalAgreement);
+    let (few, spent) = made(Duration::from_secs(2), Commit::LocalAgreement);
+    // The utterance lasts 21 s and a bit; the last result is the final one.
+    assert!(many > 30, "{many}");
+    assert_eq!((few, spent), (7, Duration::from_secs(12)));
+    // An engine that decodes as it goes has done the work already.
+    assert!(made(Duration::from_secs(2), Commit::Native).0 > 30);
 }
 
 #[test]
@@ -344,7 +395,8 @@ fn an_early_pause_is_told_with_stability_one() {
 #[test]
 fn a_cancelled_stream_stops_at_the_next_frame() {
     let cancel = CancelFlag::default();
-    let mut stream = Session::new(settings(), engine(), Box::new(Loud), &cancel).expect("a session");
+    let engine = engine(Duration::ZERO, Commit::LocalAgreement);
+    let mut stream = Session::new(settings(), engine, Box::new(Loud), &cancel).expect("a session");
     cancel.cancel();
     let error = stream
         .push(&sound(&[1.0]), &mut Vec::new())
@@ -361,7 +413,8 @@ fn a_failure_of_the_model_ends_the_stream() {
         }
     }
     let vad = Box::new(Broken);
-    let mut stream = Session::new(settings(), engine(), vad, &CancelFlag::default()).expect("a session");
+    let engine = engine(Duration::ZERO, Commit::LocalAgreement);
+    let mut stream = Session::new(settings(), engine, vad, &CancelFlag::default()).expect("a session");
     assert!(stream.push(&sound(&[1.0]), &mut Vec::new()).is_err());
 }
 
