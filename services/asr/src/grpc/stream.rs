@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
-use super::worker::{Command, Worker};
+use super::worker::{Command, What, Worker};
 use super::{Shared, told};
 use crate::convert::streaming::AskedStream;
 use crate::domain::{CancelFlag, CancelOnDrop};
@@ -110,13 +110,17 @@ async fn run(
             ended = &mut work => return ended.map_err(|panic| told(Fault::internal(panic))),
             next = timeout(idle, requests.message()) => next,
         };
-        let command = match next {
-            Err(_) => Command::Fail(is_idle(idle)),
-            Ok(Err(broken)) => Command::Fail(broken),
-            Ok(Ok(None)) => Command::End,
-            Ok(Ok(Some(message))) => command(message.request).unwrap_or_else(Command::Fail),
+        let what = match next {
+            Err(_) => What::Silence(is_idle(idle)),
+            Ok(Err(broken)) => What::Fail(broken),
+            Ok(Ok(None)) => What::End,
+            Ok(Ok(Some(message))) => what(message.request).unwrap_or_else(What::Fail),
         };
-        let is_last = matches!(command, Command::End | Command::Fail(_));
+        let is_last = matches!(what, What::End | What::Silence(_) | What::Fail(_));
+        let command = Command {
+            arrived: Instant::now(),
+            what,
+        };
         if inbox.send(command).await.is_err() || is_last {
             break;
         }
@@ -125,27 +129,19 @@ async fn run(
     work.await.map_err(|panic| told(Fault::internal(panic)))
 }
 
-fn command(request: Option<pb::streaming_recognize_request::Request>) -> Result<Command, Status> {
+fn what(request: Option<pb::streaming_recognize_request::Request>) -> Result<What, Status> {
     use pb::streaming_recognize_request::Request;
     match request {
         Some(Request::Audio(bytes)) if bytes.len() > MOST_AUDIO => Err(refused(
             "audio",
             "must be at most 32 KiB in one message; send more, smaller ones",
         )),
-        Some(Request::Audio(bytes)) => Ok(Command::Audio {
-            bytes,
-            arrived: Instant::now(),
-        }),
+        Some(Request::Audio(bytes)) => Ok(What::Audio(bytes)),
         Some(Request::Marker(types::Marker { id })) if id.len() > MOST_MARKER => {
             Err(refused("marker.id", "must be at most 128 bytes"))
         }
-        Some(Request::Marker(types::Marker { id })) => Ok(Command::Marker {
-            id,
-            arrived: Instant::now(),
-        }),
-        Some(Request::Flush(types::Flush {})) => Ok(Command::Flush {
-            arrived: Instant::now(),
-        }),
+        Some(Request::Marker(types::Marker { id })) => Ok(What::Marker(id)),
+        Some(Request::Flush(types::Flush {})) => Ok(What::Flush),
         Some(Request::StreamingConfig(_)) => Err(refused(
             "streaming_config",
             "must be sent once; open another stream for another config",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use polyphony_audio::limits::Limits;
-use polyphony_audio::pcm::{Pcm, SampleRate};
+use polyphony_audio::pcm::SampleRate;
 use polyphony_audio::resample::Resampler;
 use polyphony_audio::stream::StreamDecoder;
 use polyphony_error::Fault;
@@ -24,20 +24,21 @@ use crate::session::{self, EndReason, Event, Session};
 
 /// What the reader hands over.
 #[derive(Debug)]
-pub(super) enum Command {
-    Audio {
-        bytes: Bytes,
-        arrived: Instant,
-    },
-    Marker {
-        id: String,
-        arrived: Instant,
-    },
-    Flush {
-        arrived: Instant,
-    },
+pub(super) struct Command {
+    pub(super) arrived: Instant,
+    pub(super) what: What,
+}
+
+/// What the client sent, or did not.
+#[derive(Debug)]
+pub(super) enum What {
+    Audio(Bytes),
+    Marker(String),
+    Flush,
     /// The client closed its side.
     End,
+    /// The client has been silent for too long: what was said is told, then this.
+    Silence(Status),
     /// The stream ends with this.
     Fail(Status),
 }
@@ -131,9 +132,8 @@ impl Worker {
         while !self.session.is_over() {
             // A reader that ended without a word was stopped because the client is gone.
             let command = commands.blocking_recv().ok_or(Stop::Gone)?;
-            let began = Instant::now();
-            let done = self.step(command);
-            self.busy += began.elapsed();
+            self.arrived = command.arrived;
+            let done = self.step(command.what);
             // What was heard before an error is told before it.
             self.send_events()?;
             done?;
@@ -141,42 +141,48 @@ impl Worker {
         Ok(())
     }
 
-    fn step(&mut self, command: Command) -> Result<(), Stop> {
-        match command {
-            Command::Audio { bytes, arrived } => {
-                self.arrived = arrived;
+    fn step(&mut self, what: What) -> Result<(), Stop> {
+        match what {
+            What::Audio(bytes) => {
                 self.decoder.feed(&bytes).map_err(bad_audio)?;
                 self.decode()
             }
-            Command::Marker { id, arrived } => {
-                self.arrived = arrived;
+            What::Marker(id) => {
                 self.session.marker(id, &mut self.events);
                 Ok(())
             }
-            Command::Flush { arrived } => {
-                self.arrived = arrived;
-                self.session.flush(&mut self.events).map_err(failed)
+            What::Flush => self
+                .timed(|worker| worker.session.flush(&mut worker.events))
+                .map_err(failed),
+            What::End => self.end(),
+            What::Silence(status) => {
+                // That the audio is cut off is no news here.
+                drop(self.end());
+                self.events.retain(|event| !matches!(event, Event::Ended(_)));
+                Err(Stop::Failed(status))
             }
-            Command::End => {
-                self.arrived = Instant::now();
-                self.end()
-            }
-            Command::Fail(status) => Err(Stop::Failed(status)),
+            What::Fail(status) => Err(Stop::Failed(status)),
         }
     }
 
-    /// Takes all blocks that the bytes so far hold.
+    /// Takes all blocks that the bytes so far hold. What follows from a block is told before the next: the bytes of one
+    /// message may be minutes of audio.
     fn decode(&mut self) -> Result<(), Stop> {
         while !self.session.is_over() {
-            let Some(block) = self.decoder.next_block().map_err(bad_audio)? else {
+            let heard = self.timed(Self::hear);
+            self.send_events()?;
+            if !heard? {
                 break;
-            };
-            self.hear(block)?;
+            }
         }
         Ok(())
     }
 
-    fn hear(&mut self, block: Pcm) -> Result<(), Stop> {
+    /// Hears the next block; false if the bytes so far hold none.
+    fn hear(&mut self) -> Result<bool, Stop> {
+        let Some(block) = self.decoder.next_block().map_err(bad_audio)? else {
+            return Ok(false);
+        };
         let rate = block.spec().rate;
         let mono = block.into_mono();
         let resampler = match &mut self.resampler {
@@ -187,7 +193,10 @@ impl Worker {
         resampler
             .push(mono.samples(), &mut self.samples)
             .map_err(bad_audio)?;
-        self.session.push(&self.samples, &mut self.events).map_err(failed)
+        self.session
+            .push(&self.samples, &mut self.events)
+            .map_err(failed)?;
+        Ok(true)
     }
 
     fn end(&mut self) -> Result<(), Stop> {
@@ -196,6 +205,16 @@ impl Worker {
             Err(Stop::Failed(status)) if self.session.received() == 0 => return Err(Stop::Failed(status)),
             decoded => decoded,
         };
+        self.timed(Self::finish)?;
+        if decoded.is_err() {
+            // The last words were heard, but the stream did not end well.
+            self.events.retain(|event| !matches!(event, Event::Ended(_)));
+        }
+        decoded
+    }
+
+    /// Hears what the resampler holds back, and ends the session.
+    fn finish(&mut self) -> Result<(), Stop> {
         self.samples.clear();
         if let Some(resampler) = &mut self.resampler {
             resampler.finish(&mut self.samples).map_err(bad_audio)?;
@@ -203,12 +222,15 @@ impl Worker {
         self.session
             .push(&self.samples, &mut self.events)
             .map_err(failed)?;
-        self.session.finish(&mut self.events).map_err(failed)?;
-        if decoded.is_err() {
-            // The last words were heard, but the stream did not end well.
-            self.events.retain(|event| !matches!(event, Event::Ended(_)));
-        }
-        decoded
+        self.session.finish(&mut self.events).map_err(failed)
+    }
+
+    /// Does work, and counts the time that it takes.
+    fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let began = Instant::now();
+        let done = work(self);
+        self.busy += began.elapsed();
+        done
     }
 
     fn send_ready(&mut self) -> Result<(), Stop> {
