@@ -97,7 +97,7 @@ impl Batches {
             .try_acquire_owned()
             .map_err(|_| full())?;
         table.begun += 1;
-        // Nobody should find another's batch by counting.
+        // Counted anew by each process: a name from before a restart must not mean another batch now.
         let name = format!(
             "operations/{:012x}{:016x}",
             table.begun,

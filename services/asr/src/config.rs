@@ -64,6 +64,9 @@ pub enum EngineChoice {
     PocketSphinx,
 }
 
+/// The runtime has 512 threads for work that blocks; some are left for models and files.
+const MOST_THREADS: usize = 448;
+
 // === impl Config ===
 
 impl Config {
@@ -97,6 +100,11 @@ impl Config {
             if value.get() < Duration::from_secs(1) {
                 return Err(layers.invalid(key, "must be at least 1s"));
             }
+        }
+        if self.streams() + self.workers() > MOST_THREADS {
+            let message =
+                format!("must be at most {MOST_THREADS} together with asr.workers: each holds a thread");
+            return Err(layers.invalid("asr.max_streams", message));
         }
         if self.max_operations == 0 {
             return Err(layers.invalid("asr.max_operations", "must be at least 1"));

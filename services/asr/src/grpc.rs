@@ -19,8 +19,8 @@ use crate::config::Config;
 use crate::convert::request::{Asked, supported_fields};
 use crate::convert::{decoding, response, time};
 use crate::domain::CancelFlag;
-use crate::places::Places;
-use crate::recognizers::{Candidate, Recognizers};
+use crate::places::{Patience, Places};
+use crate::recognizers::{Present, Recognizers};
 use crate::whole::{self, Recording};
 
 pub(crate) use operations::Operations;
@@ -81,6 +81,7 @@ impl AsrService for Asr {
             bytes: decoding::inline(audio, "audio")?,
             field: "audio".to_owned(),
             longest: self.shared.config.max_recognize_duration.get(),
+            patience: Patience::Queue,
         };
         let Shared {
             recognizers, places, ..
@@ -140,7 +141,7 @@ impl AsrService for Asr {
         } = &*self.shared;
         let models = recognizers
             .present()
-            .await
+            .await?
             .into_iter()
             .map(capabilities)
             .collect();
@@ -159,19 +160,15 @@ impl AsrService for Asr {
     }
 }
 
-/// What a model can do. One of which only its files can tell is described by its engine's name until it is in memory.
-fn capabilities(candidate: Candidate) -> types::ModelCapabilities {
-    let engine = candidate.loaded();
-    let info = engine
-        .as_ref()
-        .map(|engine| engine.info())
-        .or(candidate.known.as_deref());
+/// What a model can do; only its name and its engine's where nothing else is known.
+fn capabilities(present: Present) -> types::ModelCapabilities {
+    let Present { model, engine, info } = present;
     types::ModelCapabilities {
-        model: candidate.model.id.to_string(),
-        engine: candidate.engine.clone(),
-        language_codes: info.map(|info| info.languages.clone()).unwrap_or_default(),
-        supported_fields: info.map(supported_fields).unwrap_or_default(),
-        degraded: info.and_then(response::degraded),
+        model: model.id.to_string(),
+        engine,
+        supported_fields: info.as_ref().map(supported_fields).unwrap_or_default(),
+        degraded: info.as_ref().and_then(response::degraded),
+        language_codes: info.map(|info| info.languages).unwrap_or_default(),
     }
 }
 

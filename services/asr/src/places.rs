@@ -20,6 +20,15 @@ pub(crate) struct Places {
     most_queued: usize,
 }
 
+/// Who waits for a worker, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A caller waits: refused when the queue is full.
+    Queue,
+    /// A batch, which was let in already, waits as long as it takes.
+    Endless,
+}
+
 /// The right to be a stream; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct StreamPlace {
@@ -66,7 +75,7 @@ impl Places {
     }
 
     /// A worker, now or when it is our turn.
-    pub(crate) async fn worker(&self) -> Result<WorkerPlace, Fault> {
+    pub(crate) async fn worker(&self, patience: Patience) -> Result<WorkerPlace, Fault> {
         let workers = Arc::clone(&self.workers);
         if let Ok(permit) = Arc::clone(&workers).try_acquire_owned() {
             return Ok(WorkerPlace {
@@ -74,12 +83,15 @@ impl Places {
                 waited: Duration::ZERO,
             });
         }
-        let _queued = self.queue.try_acquire().map_err(|_| {
-            let most = self.most_queued;
-            let text =
-                format!("{most} recordings wait already (asr.max_queue); try again, or another server");
-            Fault::exhausted("QUEUE_FULL", "asr.max_queue", text, Some(RETRY))
-        })?;
+        let queued = || {
+            self.queue.try_acquire().map_err(|_| {
+                let most = self.most_queued;
+                let text =
+                    format!("{most} recordings wait already (asr.max_queue); try again, or another server");
+                Fault::exhausted("QUEUE_FULL", "asr.max_queue", text, Some(RETRY))
+            })
+        };
+        let _queued = (patience == Patience::Queue).then(queued).transpose()?;
         let began = Instant::now();
         let permit = workers.acquire_owned().await.map_err(Fault::internal)?;
         Ok(WorkerPlace {
@@ -99,6 +111,7 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use polyphony_error::Kind;
 
     use super::*;
@@ -121,16 +134,18 @@ mod tests {
     #[tokio::test]
     async fn the_queue_has_an_end() {
         let places = Places::new(1, 1, 1);
-        let first = places.worker().await.expect("a worker");
+        let first = places.worker(Patience::Queue).await.expect("a worker");
         let waiting = tokio::spawn({
             let places = places.clone();
-            async move { places.worker().await }
+            async move { places.worker(Patience::Queue).await }
         });
         while places.queue.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = places.worker().await.expect_err("no place");
+        let refused = places.worker(Patience::Queue).await.expect_err("no place");
         assert_eq!(refused.reason, "QUEUE_FULL");
+        let endless = places.worker(Patience::Endless).now_or_never();
+        assert!(endless.is_none(), "a batch is not refused");
         drop(first);
         waiting.await.expect("runs").expect("a worker");
     }

@@ -38,16 +38,28 @@ pub struct Recognizer {
 
 /// One model that may be there.
 #[derive(Clone)]
-pub struct Candidate {
+struct Candidate {
+    model: ModelRef,
+    engine: String,
+    known: Arc<Known>,
+    on_disk: Arc<dyn Fn() -> bool + Send + Sync>,
+    residency: Residency<Shelf>,
+}
+
+/// A model on disk, and what it is.
+#[derive(Debug, Clone)]
+pub struct Present {
     /// Which.
     pub model: ModelRef,
     /// The engine that runs it.
     pub engine: String,
-    /// What can be said of it before it is loaded.
-    pub known: Option<Arc<EngineInfo>>,
-    on_disk: Arc<dyn Fn() -> bool + Send + Sync>,
-    residency: Residency<Shelf>,
+    /// What can be said of it: all if it is in memory, else what its small files say. None: its files are broken or say
+    /// nothing.
+    pub info: Option<EngineInfo>,
 }
+
+/// What can be said of a model before it is loaded. Looks at files.
+type Known = dyn Fn() -> Option<EngineInfo> + Send + Sync;
 
 /// Makes the voice activity model, once.
 pub type VadLoader = Arc<dyn Fn() -> Result<Arc<dyn VoiceActivity>, BoxError> + Send + Sync>;
@@ -103,14 +115,15 @@ impl Builder {
         self
     }
 
-    /// Adds a model, better than all that are added later. `known` is what can be said of it before it is loaded.
+    /// Adds a model, better than all that are added later. `known` is asked what can be said of it while it is not in
+    /// memory.
     ///
     /// # Errors
     /// A model that was added before.
     pub fn add(
         mut self,
         spec: Spec,
-        known: Option<EngineInfo>,
+        known: impl Fn() -> Option<EngineInfo> + Send + Sync + 'static,
         on_disk: impl Fn() -> bool + Send + Sync + 'static,
         load: impl Fn(&Arc<dyn VoiceActivity>) -> Result<Arc<dyn Engine>, BoxError> + Send + Sync + 'static,
     ) -> Result<Self, polyphony_models::Error> {
@@ -134,7 +147,7 @@ impl Builder {
         self.candidates.push(Candidate {
             model,
             engine,
-            known: known.map(Arc::new),
+            known: Arc::new(known),
             on_disk,
             residency,
         });
@@ -178,11 +191,13 @@ impl Recognizers {
     }
 
     /// The models on disk, the default first.
-    pub async fn present(&self) -> Vec<Candidate> {
+    ///
+    /// # Errors
+    /// INTERNAL when looking panics.
+    pub async fn present(&self) -> Result<Vec<Present>, Fault> {
         let recognizers = self.clone();
-        // Looks at files.
-        let looked = task::spawn_blocking(move || recognizers.look()).await;
-        looked.unwrap_or_default()
+        let look = move || recognizers.look().iter().map(Candidate::look).collect();
+        task::spawn_blocking(look).await.map_err(Fault::internal)
     }
 
     /// Whether a request that names no model could be served; if not, what to do.
@@ -300,11 +315,15 @@ impl fmt::Debug for Recognizer {
 // === impl Candidate ===
 
 impl Candidate {
-    /// The engine, if the model is in memory now.
-    pub fn loaded(&self) -> Option<Arc<dyn Engine>> {
-        self.residency
-            .lease_if_ready()
-            .map(|lease| Arc::clone(&lease.engine))
+    /// Looks at files, unless it is in memory.
+    fn look(&self) -> Present {
+        let loaded = self.residency.lease_if_ready();
+        let info = loaded.map_or_else(|| (self.known)(), |lease| Some(lease.engine.info().clone()));
+        Present {
+            model: self.model.clone(),
+            engine: self.engine.clone(),
+            info,
+        }
     }
 
     fn is_on_disk(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::convert::response::{self, Spent};
 use crate::convert::{audio_fault, decoding, time};
 use crate::domain::{CancelFlag, SAMPLE_RATE, Transcript};
 use crate::metrics::{self, Mode};
-use crate::places::Places;
+use crate::places::{Patience, Places};
 use crate::recognizers::Recognizers;
 
 /// A recording and how to recognise it.
@@ -25,6 +25,7 @@ pub(crate) struct Recording {
     pub(crate) field: String,
     /// The longest that is accepted.
     pub(crate) longest: Duration,
+    pub(crate) patience: Patience,
 }
 
 /// What a recording became.
@@ -69,8 +70,9 @@ pub(crate) async fn recognise(
         asked,
         field,
         longest,
+        patience,
     } = recording;
-    let place = places.worker().await?;
+    let place = places.worker(patience).await?;
     let waited = place.waited;
     stage(Stage::Decoding);
     let limits = Limits {

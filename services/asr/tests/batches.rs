@@ -121,9 +121,7 @@ async fn each_file_has_its_own_result_and_the_same_request_the_same_batch() {
 async fn a_cancelled_batch_is_done_when_the_worker_has_stopped() {
     let served = served(config(), Duration::from_millis(20)).await;
     let begun = begin(&served, vec![file("long", 60.0), file("never", 1.0)]).await;
-    while served.held.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    served.until_held(|held| held == 1).await;
     let cancel = lro::CancelOperationRequest {
         name: begun.name.clone(),
     };

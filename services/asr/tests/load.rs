@@ -1,8 +1,9 @@
 //! Places, refusals, clients that go away, and the end of the process.
 
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::streaming_recognize_response::Event;
 use polyphony_testing::Rng;
@@ -12,16 +13,9 @@ use tonic_types::StatusExt;
 use crate::support::{Served, audio, config, first, linear16, served, sound, streaming};
 
 /// Until nothing is held any more.
-async fn released(served: &Served, within: Duration) {
-    let began = Instant::now();
-    while served.held.load(Ordering::SeqCst) > 0 || served.open_streams().await > 0 {
-        assert!(
-            began.elapsed() < within,
-            "{} still held",
-            served.held.load(Ordering::SeqCst)
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+async fn released(served: &Served) {
+    served.until_held(|held| held == 0).await;
+    served.until_open(|streams| streams == 0).await;
 }
 
 #[tokio::test]
@@ -46,34 +40,25 @@ async fn one_stream_too_many_is_refused_when_it_opens() {
         "{status:?}"
     );
     open.pop();
-    released_one(&served).await;
+    served.until_open(|streams| streams < 4).await;
     served.open().await.expect("a place again");
 }
 
-async fn released_one(served: &Served) {
-    while served.open_streams().await > 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
-async fn a_client_that_goes_away_stops_the_engine_within_two_steps() {
-    let step = Duration::from_millis(50);
-    let served = served(config(), step).await;
+async fn a_client_that_goes_away_stops_the_engine() {
+    // Two minutes of audio are half a minute of work.
+    let served = served(config(), Duration::from_millis(250)).await;
     let call = tokio::spawn({
         let mut client = served.client.clone();
         let request = pb::RecognizeRequest {
             config: Some(linear16()),
-            audio: crate::support::inline(sound(&[0.0, 60.0])),
+            audio: crate::support::inline(sound(&[0.0, 120.0])),
         };
         async move { client.recognize(request).await }
     });
-    while served.held.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    served.until_held(|held| held == 1).await;
     call.abort();
-    // Two steps, and as much again for the news to travel on a busy machine.
-    released(&served, 2 * step + Duration::from_millis(500)).await;
+    released(&served).await;
 }
 
 #[tokio::test]
@@ -105,35 +90,30 @@ async fn two_hundred_streams_cut_at_random_leave_nothing_behind() {
         }
         drop(stream);
     }
-    released(&served, Duration::from_secs(5)).await;
+    released(&served).await;
 }
 
 #[tokio::test]
 async fn recordings_wait_their_turn_until_the_queue_is_full() {
-    let served = served(config(), Duration::from_millis(20)).await;
-    let calls: Vec<_> = (0..8)
+    // Each takes half a minute, so that none is done before the last has been refused.
+    let served = served(config(), Duration::from_millis(250)).await;
+    let mut calls: FuturesUnordered<_> = (0..8)
         .map(|_| {
-            let mut client = served.client.clone();
-            let audio = crate::support::inline(sound(&[0.0, 10.0]));
-            let request = pb::RecognizeRequest {
-                config: Some(linear16()),
-                audio,
-            };
-            tokio::spawn(async move { client.recognize(request).await })
+            let served = &served;
+            async move { served.recognize(linear16(), sound(&[0.0, 120.0])).await }
         })
         .collect();
-    let (mut done, mut refused) = (0, 0);
-    for call in calls {
-        match call.await.expect("runs") {
-            Ok(_) => done += 1,
-            Err(status) => {
-                assert_eq!(status.code(), Code::ResourceExhausted);
-                assert!(status.get_error_details().retry_info().is_some());
-                refused += 1;
-            }
-        }
+    for _ in 0..4 {
+        let status = calls.next().await.expect("an answer").expect_err("full");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        assert!(status.get_error_details().retry_info().is_some());
     }
-    assert_eq!((done, refused), (4, 4), "two workers, two in the queue");
+    tokio::select! {
+        answer = calls.next() => panic!("two workers, two in the queue: {answer:?}"),
+        () = served.until_held(|held| held == 2) => {}
+    }
+    drop(calls);
+    released(&served).await;
 }
 
 #[tokio::test]
@@ -150,6 +130,9 @@ async fn a_drain_ends_streams_with_a_reason() {
     served.trigger.drain();
     let status = stream.replies.message().await.expect_err("drained");
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.as_str());
+    assert_eq!(reason, Some("DRAINING"), "{status:?}");
     drop(stream);
     tokio::time::timeout(Duration::from_secs(5), served.ended)
         .await

@@ -1,62 +1,18 @@
 //! CMU Sphinx and Silero as the set-up installs them, on a synthetic voice.
 
-use std::time::Duration;
-
-use polyphony_asr::{Asr, Config};
-use polyphony_chassis::{Admission, Program, Readiness, Runtime, Shutdown};
-use polyphony_config::{Layers, Sources};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
 use polyphony_proto::asr::v1::streaming_recognize_response::Event;
-use tokio::net::TcpListener;
 use tonic::transport::Channel;
 
-use crate::support::{audio, ended, finals, first, inline, results};
+use crate::support::{audio, ended, finals, first, inline, program, results};
 
 const SPEECH: &[u8] = include_bytes!("fixtures/go_forward.flac");
 const WORDS: &str = "go forward ten meters";
 
 /// The real program, with CMU Sphinx whatever else is on disk.
 async fn real() -> AsrServiceClient<Channel> {
-    let sources = Sources {
-        search: Vec::new(),
-        ..Sources::of_process(None, vec!["asr.engine=pocketsphinx".to_owned()])
-    };
-    let config = Config::read(&Layers::load(sources).expect("layers")).expect("a config");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("an address"));
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(64),
-    };
-    tokio::spawn(async move {
-        let _trigger = trigger;
-        Asr::run(config, runtime, listener).await.expect("runs")
-    });
-    let ready = async {
-        while readiness.is_serving("polyphony.asr.v1.AsrService") != Some(true) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    if tokio::time::timeout(Duration::from_secs(10), ready)
-        .await
-        .is_err()
-    {
-        panic!(
-            "not ready: {:?}; `make setup` installs what is missing",
-            readiness.not_ready()
-        );
-    }
-    AsrServiceClient::new(
-        Channel::from_shared(uri)
-            .expect("a uri")
-            .connect()
-            .await
-            .expect("connects"),
-    )
+    program(vec!["asr.engine=pocketsphinx".to_owned()]).await
 }
 
 async fn stream(

@@ -4,14 +4,27 @@
 //! set-up installs; without it they fail and say how to get it.
 
 mod parity;
+mod served;
 mod sound;
 mod stream;
 
 use std::path::{Path, PathBuf};
 
-use polyphony_asr::engine::whisper::WhisperEngine;
+use polyphony_asr::engine::whisper::{Folder, WhisperEngine};
 use polyphony_config::{Layers, Sources};
 use polyphony_inference::{InferenceConfig, Runtime};
+
+/// What a model may consist of.
+const FILES: [&str; 8] = [
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "encoder_model.onnx",
+    "decoder_model_merged.onnx",
+    "onnx/encoder_model_fp16.onnx",
+    "onnx/decoder_model_merged_fp16.onnx",
+];
 
 /// The folder of a tiny model.
 fn folder(model: &str) -> PathBuf {
@@ -38,6 +51,13 @@ fn config() -> InferenceConfig {
 
 fn load(folder: &Path) -> WhisperEngine {
     let config = config();
-    let engine = WhisperEngine::load(folder, "tiny", "sha256:0", &Runtime::new(&config), &config);
+    let files = FILES.iter().copied().filter(|file| folder.join(file).is_file());
+    let engine = WhisperEngine::load(
+        &Folder::new(folder, files),
+        "tiny",
+        "sha256:0",
+        &Runtime::new(&config),
+        &config,
+    );
     engine.unwrap_or_else(|error| panic!("{}", polyphony_error::chain(&error)))
 }

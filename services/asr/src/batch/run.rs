@@ -17,6 +17,9 @@ use crate::recognizers::Recognizers;
 use crate::render::{self, Cue};
 use crate::whole::{self, Outcome, Stage};
 
+/// Ends the record of a task that ends before its work, as by a panic: somebody may wait for it.
+struct Unfinished<'a>(&'a Record);
+
 /// Works through a batch.
 pub(super) async fn run(
     turns: &Semaphore,
@@ -26,6 +29,7 @@ pub(super) async fn run(
     places: &Places,
     call: &str,
 ) {
+    let _unfinished = Unfinished(record);
     let Wanted { files, formats, .. } = wanted;
     let turn = tokio::select! {
         turn = turns.acquire() => turn,
@@ -117,6 +121,15 @@ fn render(format: pb::OutputFormat, transcript: &Transcript) -> pb::RenderedTran
     pb::RenderedTranscript {
         format: format.into(),
         content,
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_done() {
+            let fault = Fault::unavailable("BATCH_ABANDONED", "the work on this batch broke off; ask again");
+            self.0.end(State::Failed, Err(wire(fault)));
+        }
     }
 }
 

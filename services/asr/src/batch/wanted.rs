@@ -8,6 +8,7 @@ use polyphony_proto::asr::v1 as pb;
 
 use crate::convert::request::Asked;
 use crate::convert::{Refusals, decoding};
+use crate::places::Patience;
 use crate::whole::Recording;
 
 const MOST_FILES: usize = 64;
@@ -89,6 +90,7 @@ impl Wanted {
                     asked,
                     field,
                     longest,
+                    patience: Patience::Endless,
                 },
             });
         }

@@ -29,11 +29,10 @@ mod vocabulary;
 mod word_times;
 mod words;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use polyphony_inference::{InferenceConfig, Placement, Runtime};
+use polyphony_inference::{Device, InferenceConfig, Placement, Runtime};
 
 use self::alignment::Heads;
 use self::error::WhisperError;
@@ -45,9 +44,10 @@ use self::transcribe::{Wanted, Words};
 use self::utterance::WhisperUtterance;
 use self::vocabulary::Vocabulary;
 use crate::Error;
-use crate::domain::{CancelFlag, Commit, DecodeOptions, EngineInfo, Transcript};
+use crate::domain::{CancelFlag, Commit, DecodeOptions, EngineInfo, SAMPLE_RATE, Transcript};
 use crate::engine::{Engine, Utterance};
 
+pub use self::layout::Folder;
 pub use self::transcription::{Thresholds, TokenSegment, TokenWord, Transcription};
 
 /// A Whisper model, loaded. Cheap to clone.
@@ -68,20 +68,87 @@ struct Whisper {
     tick: Tick,
 }
 
+/// The engine's name, in the catalogue and in receipts.
+pub const NAME: &str = "whisper";
 /// The audio between two interim results: each costs a run of the encoder over 30 s.
 const PARTIAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What can be said of a model before it is loaded, from its small files: all but the version and the device. None where
+/// only the vocabulary says which languages it knows, as in exports of 2022.
+///
+/// # Errors
+/// [`Error::Engine`] when the folder is not a Whisper model or a file of it is broken.
+pub fn foretell(
+    folder: &Folder,
+    model: impl Into<String>,
+    digest: impl Into<String>,
+) -> Result<Option<EngineInfo>, Error> {
+    // Which of the graphs is found does not matter here.
+    let settings = Settings::read(&layout::find(folder, Device::Cpu)?)?;
+    let multilingual = settings.is_multilingual();
+    if multilingual && settings.languages.is_empty() {
+        return Ok(None);
+    }
+    let known = if multilingual {
+        settings.languages.as_slice()
+    } else {
+        &[]
+    };
+    // Every Whisper has the token of a prompt.
+    Ok(Some(info(
+        model.into(),
+        digest.into(),
+        codes(known),
+        multilingual,
+        true,
+    )))
+}
+
+fn info(
+    model: String,
+    digest: String,
+    languages: Vec<String>,
+    translates: bool,
+    takes_prompt: bool,
+) -> EngineInfo {
+    EngineInfo {
+        engine: NAME,
+        version: String::new(),
+        model,
+        digest,
+        device: String::new(),
+        detects_language: languages.len() > 1,
+        translates,
+        takes_prompt,
+        word_confidence: true,
+        languages,
+        commit: Commit::LocalAgreement,
+        partial_interval: PARTIAL_INTERVAL,
+        degraded: None,
+    }
+}
+
+/// The languages' codes, English first; of none, English alone.
+fn codes(known: &[(String, u32)]) -> Vec<String> {
+    if known.is_empty() {
+        return vec!["en".to_owned()];
+    }
+    let mut codes: Vec<String> = known.iter().map(|(code, _)| code.clone()).collect();
+    codes.sort_by_key(|code| code != "en");
+    codes
+}
 
 // === impl WhisperEngine ===
 
 impl WhisperEngine {
-    /// Loads the model in `folder`, whose files the model store has verified, and runs it once so that the first
+    /// Loads the model in `folder` and runs it once so that the first
     /// request is not the slow one. `model` and `digest` are told in receipts.
     ///
     /// # Errors
     /// [`Error::Request`] when ONNX Runtime or the device is missing, with the remedy; [`Error::Engine`] when the
     /// folder is not a Whisper model or a file of it is broken.
     pub fn load(
-        folder: &Path,
+        folder: &Folder,
         model: impl Into<String>,
         digest: impl Into<String>,
         runtime: &Runtime,
@@ -123,21 +190,22 @@ impl WhisperEngine {
             settings,
         };
         whisper.warm_up()?;
-        let languages = whisper.languages();
-        let info = EngineInfo {
-            engine: "whisper",
-            version: format!("onnxruntime {}", loaded.version()),
-            model: model.into(),
-            digest: digest.into(),
-            device: device.to_string(),
-            detects_language: languages.len() > 1,
-            translates: whisper.vocabulary.tasks.is_some(),
-            takes_prompt: whisper.vocabulary.previous.is_some(),
-            word_confidence: true,
+        let Vocabulary {
+            tasks,
+            previous,
             languages,
-            commit: Commit::LocalAgreement,
-            partial_interval: PARTIAL_INTERVAL,
-            degraded: None,
+            ..
+        } = &whisper.vocabulary;
+        let info = EngineInfo {
+            version: format!("onnxruntime {}", loaded.version()),
+            device: device.to_string(),
+            ..info(
+                model.into(),
+                digest.into(),
+                codes(languages),
+                tasks.is_some(),
+                previous.is_some(),
+            )
         };
         Ok(Self {
             whisper: Arc::new(whisper),
@@ -175,7 +243,8 @@ impl WhisperEngine {
         wanted: Wanted<'_>,
         cancel: &CancelFlag,
     ) -> Result<Transcript, Error> {
-        Ok(transcribe::transcribe(whisper, audio, wanted, cancel)?.into())
+        let length = Duration::from_micros(audio.len() as u64 * 1_000_000 / u64::from(SAMPLE_RATE));
+        Ok(transcribe::transcribe(whisper, audio, wanted, cancel)?.into_transcript(length))
     }
 }
 
@@ -211,17 +280,6 @@ impl Engine for WhisperEngine {
 // === impl Whisper ===
 
 impl Whisper {
-    /// The languages' codes, English first.
-    fn languages(&self) -> Vec<String> {
-        let known = &self.vocabulary.languages;
-        if known.is_empty() {
-            return vec!["en".to_owned()];
-        }
-        let mut codes: Vec<String> = known.iter().map(|(code, _)| code.clone()).collect();
-        codes.sort_by_key(|code| code != "en");
-        codes
-    }
-
     /// Runs each graph once, on silence: memory is taken and kernels are chosen now.
     fn warm_up(&self) -> Result<(), WhisperError> {
         let cancel = CancelFlag::default();

@@ -9,16 +9,15 @@ use polyphony_models::{Entry, Installed, ModelRef, Residents, Spec, Store};
 
 use super::{BoxError, Builder, Recognizers, VadLoader};
 use crate::config::{Config, EngineChoice};
+use crate::domain::EngineInfo;
 use crate::engine::Engine;
 use crate::engine::pocketsphinx::{self, Decoders, PocketSphinx};
-use crate::engine::whisper::WhisperEngine;
+use crate::engine::whisper::{self, WhisperEngine};
 use crate::vad::{SileroVad, VoiceActivity};
 
 /// The voice activity model in the catalogue, and its file.
 const VAD: &str = "silero-vad";
 const VAD_FILE: &str = "silero_vad/data/silero_vad.onnx";
-/// The engine of Whisper models in the catalogue.
-const WHISPER: &str = "whisper";
 
 impl Recognizers {
     /// Every model of the catalogue that this crate has an engine for.
@@ -79,16 +78,14 @@ impl Recognizers {
                     engine: entry.engine.clone(),
                     memory_bytes: variant.memory_bytes,
                 };
-                let (here, there) = (store.clone(), store.clone());
-                let (asked, wanted) = (model.clone(), model);
+                let stores = (store.clone(), store.clone(), store.clone());
+                let models = (model.clone(), model.clone(), model);
                 let (config, runtime) = (config.clone(), runtime.clone());
-                let known = (entry.engine == pocketsphinx::NAME)
-                    .then(|| pocketsphinx::info(entry.id.to_string(), String::new()));
                 builder = builder.add(
                     spec,
-                    known,
-                    move || here.is_on_disk(&asked),
-                    move |vad| load(&there.find(&wanted)?, vad, &config, &runtime),
+                    move || foretell(&stores.0, &models.0),
+                    move || stores.1.is_on_disk(&models.1),
+                    move |vad| load(&stores.2.find(&models.2)?, vad, &config, &runtime),
                 )?;
             }
         }
@@ -98,8 +95,8 @@ impl Recognizers {
 
 fn is_chosen(choice: EngineChoice, engine: &str) -> bool {
     match choice {
-        EngineChoice::Auto => [WHISPER, pocketsphinx::NAME].contains(&engine),
-        EngineChoice::Whisper => engine == WHISPER,
+        EngineChoice::Auto => [whisper::NAME, pocketsphinx::NAME].contains(&engine),
+        EngineChoice::Whisper => engine == whisper::NAME,
         EngineChoice::PocketSphinx => engine == pocketsphinx::NAME,
     }
 }
@@ -115,13 +112,10 @@ fn load(
             .path(name)
             .ok_or_else(|| format!("the model has no {name}").into())
     };
-    let (model, digest) = (
-        installed.model.id.to_string(),
-        format!("sha256:{}", installed.digest),
-    );
+    let (model, digest) = names(installed);
     match installed.engine.as_str() {
-        WHISPER => Ok(Arc::new(WhisperEngine::load(
-            &installed.dir,
+        whisper::NAME => Ok(Arc::new(WhisperEngine::load(
+            &folder(installed),
             model,
             digest,
             runtime,
@@ -150,6 +144,36 @@ fn load(
         }
         other => Err(format!("no engine is called {other}").into()),
     }
+}
+
+/// What a model's own small files say about it. They are verified first, as before a load: that reads all files once.
+fn foretell(store: &Store, model: &ModelRef) -> Option<EngineInfo> {
+    let said = || -> Result<Option<EngineInfo>, BoxError> {
+        let installed = store.find(model)?;
+        let (model, digest) = names(&installed);
+        match installed.engine.as_str() {
+            whisper::NAME => Ok(whisper::foretell(&folder(&installed), model, digest)?),
+            pocketsphinx::NAME => Ok(Some(pocketsphinx::info(model, digest))),
+            _ => Ok(None),
+        }
+    };
+    // Whoever asks for the model is told; here it is listed by its name alone.
+    said().unwrap_or_else(|error| {
+        tracing::debug!(%model, error = %polyphony_error::chain(&*error), "a model says nothing about itself");
+        None
+    })
+}
+
+fn names(installed: &Installed) -> (String, String) {
+    (
+        installed.model.id.to_string(),
+        format!("sha256:{}", installed.digest),
+    )
+}
+
+fn folder(installed: &Installed) -> whisper::Folder {
+    let files = installed.files.iter().map(|file| file.path.as_str());
+    whisper::Folder::new(&installed.dir, files)
 }
 
 /// Loads the voice activity model when it is first needed and keeps it: it is small and every request wants it.

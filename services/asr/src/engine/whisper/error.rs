@@ -64,7 +64,7 @@ impl From<WhisperError> for Error {
             WhisperError::Inference(
                 error @ (InferenceError::RuntimeMissing { .. } | InferenceError::DeviceUnavailable { .. }),
             ) => Self::Request(error.into()),
-            other => Self::engine("whisper", other),
+            other => Self::engine(super::NAME, other),
         }
     }
 }

@@ -4,11 +4,19 @@
 //! of them suits depends on the device: the encoder is a few large products, which int8 hardly helps on processors
 //! without VNNI; the decoder multiplies by one row at a time, which int8 makes up to four times as fast.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use polyphony_inference::Device;
 
 use super::error::WhisperError;
+
+/// A model's folder and the files in it that were verified. Nothing else that lies there is opened.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    dir: PathBuf,
+    files: BTreeSet<PathBuf>,
+}
 
 /// The files of a model.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,9 +76,9 @@ const ON_GPU: [&str; 8] = [
 ];
 
 /// Finds the files.
-pub(super) fn find(folder: &Path, device: Device) -> Result<Files, WhisperError> {
+pub(super) fn find(folder: &Folder, device: Device) -> Result<Files, WhisperError> {
     let missing = |what: &str| WhisperError::Layout {
-        folder: folder.to_owned(),
+        folder: folder.dir.clone(),
         problem: format!("{what} is missing"),
     };
     let (encoders, decoders) = match device {
@@ -81,13 +89,13 @@ pub(super) fn find(folder: &Path, device: Device) -> Result<Files, WhisperError>
         let names = suffixes.map(|suffix| format!("{stem}{suffix}.onnx"));
         let candidates = names
             .iter()
-            .flat_map(|name| [folder.join(name), folder.join("onnx").join(name)]);
+            .flat_map(|name| [PathBuf::from(name), Path::new("onnx").join(name)]);
         candidates
             .into_iter()
-            .find(|path| path.is_file())
+            .find_map(|path| folder.path(&path))
             .ok_or_else(|| missing(&format!("{stem}.onnx")))
     };
-    let present = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+    let present = |name: &str| folder.path(Path::new(name));
     let tokenizer = match (
         present("tokenizer.json"),
         present("vocab.json"),
@@ -111,18 +119,29 @@ pub(super) fn find(folder: &Path, device: Device) -> Result<Files, WhisperError>
     })
 }
 
+// === impl Folder ===
+
+impl Folder {
+    /// `files` are relative to `dir`.
+    pub fn new(dir: impl Into<PathBuf>, files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self {
+            dir: dir.into(),
+            files: files.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// Where a file lies, if it is one of them.
+    fn path(&self, file: &Path) -> Option<PathBuf> {
+        self.files.contains(file).then(|| self.dir.join(file))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folder_with(names: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().expect("folder");
-        for name in names {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
-            std::fs::write(path, b"").expect("file");
-        }
-        folder
+    fn folder_with(names: &[&str]) -> Folder {
+        Folder::new("/model", names)
     }
 
     #[test]
@@ -138,10 +157,10 @@ mod tests {
             "onnx/decoder_model_merged_fp16.onnx",
         ]);
         let name = |path: &Path| path.file_name().expect("name").to_string_lossy().into_owned();
-        let cpu = find(folder.path(), Device::Cpu).expect("files");
+        let cpu = find(&folder, Device::Cpu).expect("files");
         assert_eq!(name(&cpu.encoder), "encoder_model.onnx");
         assert_eq!(name(&cpu.decoder), "decoder_model_merged_quantized.onnx");
-        let gpu = find(folder.path(), Device::Cuda(0)).expect("files");
+        let gpu = find(&folder, Device::Cuda(0)).expect("files");
         assert_eq!(name(&gpu.encoder), "encoder_model_fp16.onnx");
         assert_eq!(name(&gpu.decoder), "decoder_model_merged_fp16.onnx");
         assert_eq!(gpu.generation, None);
@@ -157,7 +176,7 @@ mod tests {
             "merges.txt",
         ];
         let folder = folder_with(&files);
-        let found = find(folder.path(), Device::Cpu).expect("files");
+        let found = find(&folder, Device::Cpu).expect("files");
         assert!(matches!(
             found.tokenizer,
             TokenizerFiles::Parts { added: None, .. }
@@ -167,9 +186,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let folder = folder_with(&["config.json", "tokenizer.json", "encoder_model.onnx"]);
-        let error = find(folder.path(), Device::Cpu)
-            .expect_err("no decoder")
-            .to_string();
+        let error = find(&folder, Device::Cpu).expect_err("no decoder").to_string();
         assert!(error.contains("decoder_model_merged.onnx is missing"), "{error}");
     }
 }

@@ -25,10 +25,10 @@ pub(super) struct Settings {
     pub(super) suppress: Vec<u32>,
     /// Tokens that are never said first. None: a space and the end, as Whisper has it.
     pub(super) begin_suppress: Option<Vec<u32>>,
-    /// Whether the model knows more than English. None: the files do not say.
-    pub(super) multilingual: Option<bool>,
-    /// `<|en|>` and so on.
-    pub(super) languages: BTreeMap<String, u32>,
+    /// None: the files do not say.
+    multilingual: Option<bool>,
+    /// The languages' codes and tokens, in the order of the tokens. Empty: the files do not say.
+    pub(super) languages: Vec<(String, u32)>,
     /// The token that begins a transcript.
     pub(super) start: Option<u32>,
     /// The token that ends a transcript.
@@ -130,7 +130,7 @@ impl Settings {
                 .or(config.begin_suppress_tokens)
                 .map(tokens),
             multilingual: generation.is_multilingual,
-            languages: generation.lang_to_id.unwrap_or_default(),
+            languages: languages(generation.lang_to_id.unwrap_or_default()),
             start: generation
                 .decoder_start_token_id
                 .or(config.decoder_start_token_id),
@@ -139,6 +139,25 @@ impl Settings {
             alignment_heads: generation.alignment_heads,
         })
     }
+
+    /// Whether the model knows more than English.
+    pub(super) fn is_multilingual(&self) -> bool {
+        self.multilingual.unwrap_or(!self.languages.is_empty())
+    }
+}
+
+/// `<|en|>` → "en".
+pub(super) fn code(token: &str) -> Option<String> {
+    Some(token.strip_prefix("<|")?.strip_suffix("|>")?.to_owned())
+}
+
+fn languages(tokens: BTreeMap<String, u32>) -> Vec<(String, u32)> {
+    let mut found: Vec<_> = tokens
+        .into_iter()
+        .filter_map(|(token, id)| Some((code(&token)?, id)))
+        .collect();
+    found.sort_by_key(|(_, id)| *id);
+    found
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T, WhisperError> {

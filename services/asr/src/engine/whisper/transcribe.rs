@@ -7,7 +7,6 @@
 
 use polyphony_error::Fault;
 
-use super::Whisper;
 use super::alignment;
 use super::error::WhisperError;
 use super::features::{FRAME_RATE, Recording, WINDOW_FRAMES};
@@ -19,6 +18,7 @@ use super::segments::{Cut, Window, cut};
 use super::transcription::{Thresholds, TokenSegment, TokenWord, Transcription};
 use super::word_times::{Timed, assign};
 use super::words::by_share;
+use super::{Whisper, codes};
 use crate::domain::{CancelFlag, DecodeOptions, Task};
 
 /// What is wanted of a recording.
@@ -110,7 +110,7 @@ fn check(whisper: &Whisper, options: &DecodeOptions) -> Result<(), WhisperError>
             vocabulary.language(language).is_some()
         };
         if !known {
-            let languages = whisper.languages().join(", ");
+            let languages = codes(&vocabulary.languages).join(", ");
             let problem = format!("\"{language}\" is not known to this model; it knows {languages}");
             return Err(WhisperError::Request(Fault::invalid("language", problem)));
         }

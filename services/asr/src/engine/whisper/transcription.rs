@@ -89,14 +89,23 @@ impl TokenWord {
     }
 }
 
-// === impl Transcript ===
+// === impl Transcription ===
 
-impl From<Transcription> for Transcript {
-    fn from(transcription: Transcription) -> Self {
-        let Transcription { language, segments } = transcription;
-        Self {
-            language,
-            segments: segments.into_iter().map(Segment::from).collect(),
+impl Transcription {
+    /// The transcript of a recording that lasts `length`. The model sees 30 s whatever is in them, and may set times after
+    /// the end; these become the end.
+    pub(super) fn into_transcript(self, length: Duration) -> Transcript {
+        let mut segments: Vec<Segment> = self.segments.into_iter().map(Segment::from).collect();
+        for segment in &mut segments {
+            let words = segment.words.iter_mut();
+            let words = words.flat_map(|word| [&mut word.start, &mut word.end]);
+            for time in words.chain([&mut segment.start, &mut segment.end]) {
+                *time = length.min(*time);
+            }
+        }
+        Transcript {
+            language: self.language,
+            segments,
         }
     }
 }

@@ -9,7 +9,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::error::WhisperError;
 use super::layout::TokenizerFiles;
-use super::settings::{Settings, read};
+use super::settings::{Settings, code, read};
 
 /// The vocabulary of a model. Ids below `end` are text, from `timestamps` on they are times, between are orders.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Vocabulary {
         // The first release called it so.
         let no_speech = id("<|nospeech|>").or_else(|| id("<|nocaptions|>"));
 
-        let multilingual = settings.multilingual.unwrap_or(!settings.languages.is_empty());
+        let multilingual = settings.is_multilingual();
         let languages = if multilingual {
             languages(settings, &tokenizer, start, tasks)
         } else {
@@ -157,27 +157,19 @@ impl Vocabulary {
     }
 }
 
-/// `<|en|>` → "en": from the settings, or else from the tokens between the start and the tasks.
+/// From the settings, or else from the tokens between the start and the tasks.
 fn languages(
     settings: &Settings,
     tokenizer: &Tokenizer,
     start: u32,
     tasks: Option<(u32, u32)>,
 ) -> Vec<(String, u32)> {
-    let code = |token: &str| Some(token.strip_prefix("<|")?.strip_suffix("|>")?.to_owned());
-    let mut found: Vec<(String, u32)> = if settings.languages.is_empty() {
-        let until = tasks.map_or(start, |(transcribe, translate)| transcribe.min(translate));
-        let between = (start + 1..until).filter_map(|id| Some((code(&tokenizer.id_to_token(id)?)?, id)));
-        between.filter(|(code, _)| matches!(code.len(), 2..=3)).collect()
-    } else {
-        settings
-            .languages
-            .iter()
-            .filter_map(|(token, &id)| Some((code(token)?, id)))
-            .collect()
-    };
-    found.sort_by_key(|(_, id)| *id);
-    found
+    if !settings.languages.is_empty() {
+        return settings.languages.clone();
+    }
+    let until = tasks.map_or(start, |(transcribe, translate)| transcribe.min(translate));
+    let between = (start + 1..until).filter_map(|id| Some((code(&tokenizer.id_to_token(id)?)?, id)));
+    between.filter(|(code, _)| matches!(code.len(), 2..=3)).collect()
 }
 
 fn from_parts(vocab: &Path, merges: &Path, added: Option<&Path>) -> Result<Tokenizer, WhisperError> {
