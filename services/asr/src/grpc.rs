@@ -6,6 +6,8 @@ mod worker;
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use polyphony_chassis::RequestId;
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
@@ -127,6 +129,17 @@ impl AsrService for Asr {
         } = &*self.shared;
         let operation = batches.begin(wanted, recognizers.clone(), places.clone(), id)?;
         Ok(Response::new(operations::wire(&operation)))
+    }
+
+    type WatchBatchRecognizeStream = BoxStream<'static, Result<pb::WatchBatchRecognizeResponse, Status>>;
+
+    async fn watch_batch_recognize(
+        &self,
+        request: Request<pb::WatchBatchRecognizeRequest>,
+    ) -> Result<Response<Self::WatchBatchRecognizeStream>, Status> {
+        let pb::WatchBatchRecognizeRequest { name } = request.into_inner();
+        let record = self.shared.batches.get(&name)?;
+        Ok(Response::new(operations::watch(record).boxed()))
     }
 
     async fn get_capabilities(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::google::longrunning as lro;
+use polyphony_proto::types::v1::JobState;
 use prost::Message;
 use tonic::Code;
 
@@ -75,10 +76,10 @@ async fn each_file_has_its_own_result_and_the_same_request_the_same_batch() {
     let metadata = metadata(&done);
     assert_eq!(
         (metadata.state(), metadata.progress_percent),
-        (pb::BatchState::Succeeded, 100)
+        (JobState::Succeeded, 100)
     );
     let states: Vec<_> = metadata.files.iter().map(pb::BatchFileProgress::state).collect();
-    assert_eq!(states, [pb::BatchState::Succeeded, pb::BatchState::Failed]);
+    assert_eq!(states, [JobState::Succeeded, JobState::Failed]);
     let Some(lro::operation::Result::Response(any)) = done.result else {
         panic!("{done:?}")
     };
@@ -118,6 +119,32 @@ async fn each_file_has_its_own_result_and_the_same_request_the_same_batch() {
 }
 
 #[tokio::test]
+async fn a_watcher_sees_every_state_until_the_end() {
+    let served = served(config(), Duration::from_millis(20)).await;
+    let begun = begin(&served, vec![file("good", 2.0)]).await;
+    let request = pb::WatchBatchRecognizeRequest { name: begun.name };
+    let mut client = served.client.clone();
+    let mut watched = client
+        .watch_batch_recognize(request)
+        .await
+        .expect("watches")
+        .into_inner();
+    let mut states = Vec::new();
+    while let Some(message) = watched.message().await.expect("healthy") {
+        states.push(message.metadata.expect("how far").state());
+    }
+    assert_eq!(states.last(), Some(&JobState::Succeeded), "{states:?}");
+    assert!(states.contains(&JobState::Running), "{states:?}");
+    assert!(states.is_sorted(), "a state is never left backwards: {states:?}");
+
+    let unknown = pb::WatchBatchRecognizeRequest {
+        name: "operations/0".to_owned(),
+    };
+    let status = client.watch_batch_recognize(unknown).await.expect_err("unknown");
+    assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test]
 async fn a_cancelled_batch_is_done_when_the_worker_has_stopped() {
     let served = served(config(), Duration::from_millis(20)).await;
     let begun = begin(&served, vec![file("long", 60.0), file("never", 1.0)]).await;
@@ -133,7 +160,7 @@ async fn a_cancelled_batch_is_done_when_the_worker_has_stopped() {
         .expect("cancels");
     let done = wait(&served, &begun.name).await;
     assert_eq!(served.held.load(Ordering::SeqCst), 0, "the worker has stopped");
-    assert_eq!(metadata(&done).state(), pb::BatchState::Cancelled);
+    assert_eq!(metadata(&done).state(), JobState::Cancelled);
     let Some(lro::operation::Result::Error(error)) = done.result else {
         panic!("{done:?}")
     };

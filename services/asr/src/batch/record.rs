@@ -90,9 +90,14 @@ impl Record {
         self.lock().result.is_some()
     }
 
+    /// Wakes whenever anything about it changes.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     /// Completes when it is done.
     pub(crate) async fn done(&self) {
-        let mut changes = self.changes.subscribe();
+        let mut changes = self.changes();
         while !self.is_done() {
             if changes.changed().await.is_err() {
                 return;
@@ -114,6 +119,8 @@ impl Record {
             now.state = state;
         }
         now.updated = SystemTime::now();
+        drop(now);
+        self.changes.send_replace(());
     }
 
     /// It is over.

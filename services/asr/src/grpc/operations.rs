@@ -1,11 +1,14 @@
 //! google.longrunning.Operations over the batches of this process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream};
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::google::longrunning as lro;
 use polyphony_proto::google::longrunning::operations_server::Operations as Service;
+use polyphony_proto::types::v1::JobState;
 use prost::Message;
 use prost_types::Any;
 use tonic::{Request, Response, Status};
@@ -23,6 +26,8 @@ const PAGE: usize = 100;
 const MOST_PAGE: usize = 1_000;
 /// A wait without a timeout; the deadline of the call usually ends it first.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// A watcher hears at least this often.
+const REPEAT: Duration = Duration::from_secs(60);
 
 // === impl Operations ===
 
@@ -140,6 +145,27 @@ pub(super) fn wire(record: &Record) -> lro::Operation {
     }
 }
 
+/// How far a batch is now, then each change until it is done.
+pub(super) fn watch(
+    record: Arc<Record>,
+) -> impl Stream<Item = Result<pb::WatchBatchRecognizeResponse, Status>> {
+    let changes = record.changes();
+    stream::unfold(Some((record, changes, true)), |state| async move {
+        let (record, mut changes, first) = state?;
+        if !first {
+            // Told again when nothing changes: a stream on which nothing moves is taken for a dead one.
+            drop(tokio::time::timeout(REPEAT, changes.changed()).await);
+        }
+        changes.borrow_and_update();
+        let now = record.snapshot();
+        let message = pb::WatchBatchRecognizeResponse {
+            metadata: Some(metadata(&now)),
+        };
+        let next = now.result.is_none().then_some((record, changes, false));
+        Some((Ok(message), next))
+    })
+}
+
 fn metadata(now: &Snapshot) -> pb::BatchRecognizeMetadata {
     let file = |file: &FileState| pb::BatchFileProgress {
         name: file.name.clone(),
@@ -155,14 +181,14 @@ fn metadata(now: &Snapshot) -> pb::BatchRecognizeMetadata {
     }
 }
 
-const fn state(state: State) -> pb::BatchState {
+const fn state(state: State) -> JobState {
     match state {
-        State::Queued => pb::BatchState::Queued,
-        State::Loading => pb::BatchState::Loading,
-        State::Running => pb::BatchState::Running,
-        State::Succeeded => pb::BatchState::Succeeded,
-        State::Failed => pb::BatchState::Failed,
-        State::Cancelled => pb::BatchState::Cancelled,
+        State::Queued => JobState::Queued,
+        State::Loading => JobState::Loading,
+        State::Running => JobState::Running,
+        State::Succeeded => JobState::Succeeded,
+        State::Failed => JobState::Failed,
+        State::Cancelled => JobState::Cancelled,
     }
 }
 
