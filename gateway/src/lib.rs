@@ -2,7 +2,7 @@
 //!
 //! It joins the parts that exist already: routes and clusters from the configuration (`polyphony-gateway-core`), the data
 //! plane (`polyphony-gateway-proxy`), and the accept loop, TLS, drain and admin pages of the chassis. Its own are two
-//! services that no backend could answer for all: health ([`health`]) and reflection ([`reflection`]) of the mesh, so
+//! services that no backend could answer for all: health (`health`) and reflection (`reflection`) of the mesh, so
 //! that `grpcurl` on this one port lists, describes and calls everything. Every other call is passed on unread.
 //!
 //! It is not a place for the logic of any service, and it does not translate: JSON, gRPC-Web and the OpenAI shapes are the
