@@ -7,4 +7,4 @@ mod mesh;
 mod tools;
 
 pub use mesh::Mesh;
-pub use tools::{binary, clients_python, grpcurl, node, repository, speech};
+pub use tools::{binary, clients_python, grpcurl, node, repository, speech, speech_bytes, wav};

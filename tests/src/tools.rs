@@ -69,3 +69,25 @@ fn installed(path: &str) -> PathBuf {
     );
     path
 }
+
+/// A WAV file of 16-bit mono samples at 16 kHz.
+pub fn wav(data: &[u8]) -> Vec<u8> {
+    let mut wav = Vec::new();
+    wav.extend(b"RIFF");
+    wav.extend((36 + data.len() as u32).to_le_bytes());
+    wav.extend(b"WAVEfmt ");
+    wav.extend(16_u32.to_le_bytes());
+    wav.extend([1, 0, 1, 0]);
+    wav.extend(16_000_u32.to_le_bytes());
+    wav.extend(32_000_u32.to_le_bytes());
+    wav.extend([2, 0, 16, 0]);
+    wav.extend(b"data");
+    wav.extend((data.len() as u32).to_le_bytes());
+    wav.extend(data);
+    wav
+}
+
+/// The bytes of that recording.
+pub fn speech_bytes() -> Vec<u8> {
+    std::fs::read(speech().0).expect("the recording that this repository ships")
+}

@@ -1,5 +1,6 @@
 //! What needs more than one service, in one binary: `cargo test -p polyphony-tests`.
 
 mod clients;
+mod command_line;
 mod layers;
 mod mesh;

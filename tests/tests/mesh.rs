@@ -1,7 +1,5 @@
-//! The whole mesh as one process: stopping under load, hostile input beside a healthy stream, and the command line.
+//! The whole mesh as one process: stopping under load, and hostile input beside a healthy stream.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -12,7 +10,7 @@ use polyphony_proto::asr::v1::streaming_recognize_request::Request as Message;
 use polyphony_proto::asr::v1::streaming_recognize_response::Event;
 use polyphony_proto::types::v1::{AudioEncoding, ExplicitDecoding, Media, media};
 use polyphony_testing::Meters;
-use polyphony_tests::{Mesh, binary, speech};
+use polyphony_tests::{Mesh, speech, speech_bytes, wav};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -171,148 +169,6 @@ async fn bad_input_is_answered_clearly_and_touches_nobody_else() {
     }
 }
 
-#[test]
-fn the_command_line_prints_what_was_asked_for() {
-    let mesh = Mesh::start();
-    let (recording, said) = speech();
-    let transcribe = |flags: &[&str]| {
-        let output = Command::new(binary("polyphony"))
-            .args(["transcribe", "--gateway", &mesh.url()])
-            .args(flags)
-            .arg(&recording)
-            .output()
-            .expect("polyphony starts");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).expect("UTF-8")
-    };
-    assert_eq!(transcribe(&[]).trim(), said);
-    assert!(transcribe(&["--format", "vtt"]).starts_with("WEBVTT\n\n00:00:0"));
-    let srt = transcribe(&["--stream", "--format", "srt"]);
-    assert!(
-        srt.starts_with("1\n00:00:0") && srt.contains(" --> ") && srt.contains(said),
-        "{srt}"
-    );
-    let json: serde_json::Value =
-        serde_json::from_str(transcribe(&["--json"]).trim()).expect("one JSON object");
-    assert_eq!(
-        json["words"].as_array().expect("words").len(),
-        said.split(' ').count()
-    );
-}
-
-#[test]
-fn failures_are_one_clear_line() {
-    let polyphony = |arguments: &[&str]| {
-        let output = Command::new(binary("polyphony"))
-            .args(arguments)
-            .output()
-            .expect("polyphony starts");
-        let error = String::from_utf8(output.stderr).expect("UTF-8");
-        (output.status.code(), error.trim().to_owned())
-    };
-    let recording = speech().0;
-    let recording = recording.to_str().expect("UTF-8");
-    let (code, error) = polyphony(&["transcribe", "--gateway", "http://127.0.0.1:1", recording]);
-    assert_eq!(code, Some(1));
-    assert!(
-        error.contains("polyphony up") && error.lines().count() == 1,
-        "{error}"
-    );
-
-    let (code, error) = polyphony(&["up", "--check", "--set", "asr.max_strems=3"]);
-    assert_eq!(code, Some(64));
-    assert!(
-        error.contains("asr.max_strems") && error.contains("max_streams"),
-        "{error}"
-    );
-
-    let mesh = Mesh::start_with(&["models.offline=true"]);
-    let (code, error) = polyphony(&[
-        "models",
-        "pull",
-        "onnx-community/whisper-tiny.en",
-        "--gateway",
-        &mesh.url(),
-    ]);
-    assert_eq!(code, Some(1));
-    assert!(error.contains("offline") && error.lines().count() == 1, "{error}");
-}
-
-#[test]
-fn an_interrupt_ends_the_input_and_what_was_said_is_still_written_down() {
-    let mesh = Mesh::start();
-    let mut polyphony = Command::new(binary("polyphony"))
-        .args(["transcribe", "--stream", "--json", "--gateway", &mesh.url(), "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("polyphony starts");
-    // The pipe stays open, as a microphone's does.
-    let mut microphone = polyphony.stdin.take().expect("a pipe");
-    microphone.write_all(&speech_bytes()).expect("it reads");
-    let mut results = BufReader::new(polyphony.stdout.take().expect("a pipe")).lines();
-    results.next().expect("an interim result").expect("UTF-8");
-
-    let sent = Command::new("kill")
-        .args(["-INT", &polyphony.id().to_string()])
-        .status()
-        .expect("kill runs");
-    assert!(sent.success(), "it is gone already");
-    let last = results.last().expect("more results").expect("UTF-8");
-    let last: serde_json::Value = serde_json::from_str(&last).expect("JSON");
-    assert_eq!(
-        (last["final"].as_bool(), last["text"].as_str()),
-        (Some(true), Some(speech().1))
-    );
-    assert_eq!(polyphony.wait().expect("it ends").code(), Some(130));
-    drop(microphone);
-}
-
-#[test]
-fn a_recording_longer_than_a_message_is_streamed_unasked() {
-    let mesh = Mesh::start();
-    let folder = tempfile::tempdir().expect("a folder");
-    let recording = folder.path().join("long.wav");
-    // Five minutes, ten million bytes.
-    std::fs::write(&recording, wav(&vec![0; 10_000_000])).expect("written");
-    let output = Command::new(binary("polyphony"))
-        .args(["transcribe", "--json", "--gateway", &mesh.url()])
-        .arg(&recording)
-        .output()
-        .expect("polyphony starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && output.stdout.is_empty(), "{said}");
-}
-
-#[test]
-fn a_mesh_that_dies_in_the_middle_of_a_stream_is_one_clear_line() {
-    let mesh = Mesh::start();
-    let mut polyphony = Command::new(binary("polyphony"))
-        .args(["transcribe", "--stream", "--json", "--gateway", &mesh.url(), "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("polyphony starts");
-    let mut microphone = polyphony.stdin.take().expect("a pipe");
-    microphone.write_all(&speech_bytes()).expect("it reads");
-    let mut results = BufReader::new(polyphony.stdout.take().expect("a pipe")).lines();
-    results.next().expect("an interim result").expect("UTF-8");
-    drop(mesh);
-    assert_eq!(polyphony.wait().expect("it ends").code(), Some(1));
-    let log = BufReader::new(polyphony.stderr.take().expect("a pipe"));
-    let said = log.lines().last().expect("a line").expect("UTF-8");
-    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-    let error = said["error"].as_str().expect("a text");
-    assert!(error.contains("the connection to the mesh broke"), "{error}");
-    drop(microphone);
-}
-
 struct Endless {
     audio: mpsc::Sender<Message>,
     results: tonic::Streaming<pb::StreamingRecognizeResponse>,
@@ -379,25 +235,4 @@ fn with(change: impl FnOnce(&mut pb::RecognitionConfig)) -> pb::RecognizeRequest
 
 fn marker(id: &str) -> Message {
     Message::Marker(polyphony_proto::types::v1::Marker { id: id.into() })
-}
-
-fn speech_bytes() -> Vec<u8> {
-    std::fs::read(speech().0).expect("the recording that this repository ships")
-}
-
-/// A WAV file of 16-bit mono samples at 16 kHz.
-fn wav(data: &[u8]) -> Vec<u8> {
-    let mut wav = Vec::new();
-    wav.extend(b"RIFF");
-    wav.extend((36 + data.len() as u32).to_le_bytes());
-    wav.extend(b"WAVEfmt ");
-    wav.extend(16_u32.to_le_bytes());
-    wav.extend([1, 0, 1, 0]);
-    wav.extend(16_000_u32.to_le_bytes());
-    wav.extend(32_000_u32.to_le_bytes());
-    wav.extend([2, 0, 16, 0]);
-    wav.extend(b"data");
-    wav.extend((data.len() as u32).to_le_bytes());
-    wav.extend(data);
-    wav
 }
