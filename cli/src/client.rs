@@ -23,11 +23,18 @@ const PONG: Duration = Duration::from_secs(10);
 const NEVER: u64 = 365 * 24 * 60 * 60;
 
 /// Runs a command that talks to the mesh, on one thread.
-pub(crate) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(crate) fn call<T>(mesh: &Mesh, command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(command)
+    runtime.block_on(command).map_err(|error| {
+        // In TLS 1.3 a client is turned away only after it thinks itself connected, and all it sees is a closed connection.
+        let nameless = mesh.gateway.starts_with("https:") && mesh.cert.is_none();
+        if nameless && output::is_broken_connection(&error) {
+            return error.context("the mesh may ask for a client certificate (--cert, --key)");
+        }
+        error
+    })
 }
 
 /// Connects to the gateway; `https` is TLS or an error, never plaintext.

@@ -48,9 +48,9 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Up(up) => up::run(&up, args.json),
         Command::Transcribe(transcribe) => {
-            client::block_on(transcribe::run(&args.mesh, args.json, transcribe))
+            client::call(&args.mesh, transcribe::run(&args.mesh, args.json, transcribe))
         }
-        Command::Models(models) => client::block_on(models::run(&args.mesh, args.json, models)),
+        Command::Models(models) => client::call(&args.mesh, models::run(&args.mesh, args.json, models)),
         Command::Doctor(doctor) => doctor::run(&doctor, args.json),
         Command::Completions { shell } => {
             // Not straight to standard output: the generator panics when that is closed.

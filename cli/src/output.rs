@@ -50,6 +50,12 @@ pub(crate) fn failure(error: &anyhow::Error, json: bool) {
     }
 }
 
+/// Whether the connection broke, rather than that the mesh said no.
+pub(crate) fn is_broken_connection(error: &anyhow::Error) -> bool {
+    let status = error.chain().find_map(|cause| cause.downcast_ref::<Status>());
+    status.is_some_and(|status| status.source().is_some())
+}
+
 /// The chain of causes as one sentence; a status from the mesh by its message, a refused connection with the remedy.
 fn describe(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();

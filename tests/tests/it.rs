@@ -4,3 +4,4 @@ mod clients;
 mod command_line;
 mod layers;
 mod mesh;
+mod tls;
