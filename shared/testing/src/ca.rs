@@ -152,13 +152,6 @@ impl Leaf {
         self.years = (2020, 2021);
         self
     }
-
-    /// Valid only in the far future.
-    #[must_use]
-    pub fn not_yet_valid(mut self) -> Self {
-        self.years = (4000, 4096);
-        self
-    }
 }
 
 // === impl Issued ===
