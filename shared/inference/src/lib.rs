@@ -12,6 +12,7 @@
 //! It downloads and verifies nothing: paths come from the model store, which saw to it that the bytes are the right ones
 //! and that a graph takes its weights from no file but the model's.
 
+mod cancel;
 mod config;
 mod device;
 mod error;
@@ -21,6 +22,7 @@ mod runtime;
 mod session;
 pub mod silero;
 
+pub use cancel::{Cancel, CancelOnDrop};
 pub use config::InferenceConfig;
 pub use device::{Device, DeviceChoice, Placement};
 pub use error::Error;

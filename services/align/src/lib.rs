@@ -1,0 +1,1 @@
+//! Forced alignment: when each word of a known text is said.

@@ -1,0 +1,1 @@
+//! Pitch, stems, loudness, tempo, key and spectral features.

@@ -1,0 +1,1 @@
+//! Text recognition on images and documents.

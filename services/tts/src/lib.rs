@@ -1,0 +1,1 @@
+//! Speech synthesis: text in, speech out, as it is written.

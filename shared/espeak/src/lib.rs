@@ -1,0 +1,1 @@
+//! espeak-ng, opened at run time: phones, speech and the times of both.

@@ -1,0 +1,1 @@
+//! What every service does with `polyphony.type.v1`: media, encodings, refusals, receipts.
