@@ -9,6 +9,7 @@
 //!   network and hands out no file whose size and SHA-256 were not checked.
 //! - [`Residents`] and [`Residency`]: models in memory. Loaded on first use, once however many ask, and unloaded when
 //!   idle or when another needs the room; never while in use.
+//! - [`Roster`]: the models of one task, which a service chooses from by name or takes the best of.
 //!
 //! What "loading" means is the service's: this crate knows no inference library and parses no model. It serves no RPC
 //! either; the adapter of `ModelService` stands above.
@@ -23,6 +24,7 @@ mod onnx;
 mod provenance;
 mod pull;
 mod residency;
+mod roster;
 mod source;
 mod store;
 
@@ -35,4 +37,5 @@ pub use names::{FilePath, ModelId, ModelRef, Revision, Variant};
 pub use provenance::{Degradation, Provenance};
 pub use pull::{FileProgress, Progress, PullOptions, Puller, Stage};
 pub use residency::{Lease, Loaded, Residency, ResidencyPolicy, Residents, Spec, State, Status};
+pub use roster::{BoxError, Chosen, Present, Roster, RosterBuilder};
 pub use store::{Installed, Listing, Presence, Store};
