@@ -53,6 +53,7 @@ pub(crate) fn runtime() -> (Trigger, Runtime) {
         shutdown,
         readiness: Readiness::new(),
         admission: Admission::new(1),
+        residents: Default::default(),
     };
     (stop, runtime)
 }

@@ -205,6 +205,7 @@ pub(crate) async fn served(config: Config, step: Duration) -> Served {
         shutdown,
         readiness: readiness.clone(),
         admission: Admission::new(512),
+        residents: Default::default(),
     };
     let server = Server::new("asr", &config.server);
     let ended = tokio::spawn(async move {

@@ -3,6 +3,7 @@
 //! An adapter and nothing more: the store says what is on disk, the residency what is in memory, and a pull in progress
 //! is remembered here, because only this process knows of it.
 
+mod await_ready;
 mod convert;
 mod pulls;
 mod watch;
@@ -10,12 +11,14 @@ mod watch;
 use std::collections::BTreeMap;
 
 use polyphony_error::Fault;
-use polyphony_models::{Error, Listing, ModelRef, Puller, Residents, Status as Resident, Store};
+use polyphony_models::{Error, Listing, ModelRef, ModelsConfig, Puller, Residents, Status as Resident, Store};
 use polyphony_proto::models::v1 as pb;
 use polyphony_proto::models::v1::model_service_server::ModelService;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::Runtime;
+pub use await_ready::await_ready;
 use pulls::Pulls;
 
 /// The models of a process. Cheap to clone.
@@ -43,6 +46,19 @@ impl Models {
             residents,
             pulls: Pulls::default(),
         }
+    }
+
+    /// What a program with models begins with: the store of its configuration, and this service over it and the models
+    /// in memory.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub fn open(config: &ModelsConfig, runtime: &Runtime) -> Result<(Store, Residents, Self), Error> {
+        let store = Store::open(config, |name| std::env::var_os(name))?;
+        let residents = runtime.residents.get(|| config.residency());
+        let puller = Puller::new(store.clone(), config)?;
+        let models = Self::new(store.clone(), puller, residents.clone());
+        Ok((store, residents, models))
     }
 
     /// Every known model, by name.

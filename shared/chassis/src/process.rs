@@ -11,9 +11,11 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use polyphony_config::{Dump, Layers, Sources};
+use polyphony_models::{ResidencyPolicy, Residents};
 use tokio::net::TcpListener;
 
 use crate::accept::Ended;
@@ -80,7 +82,14 @@ pub struct Runtime {
     pub readiness: Readiness,
     /// How much is taken on at once.
     pub admission: Admission,
+    /// The models in memory.
+    pub residents: SharedResidents,
 }
+
+/// The models in memory, one set for a process however many programs run in it: they share one budget, and whoever
+/// lists or unloads them sees all.
+#[derive(Debug, Clone, Default)]
+pub struct SharedResidents(Arc<OnceLock<Residents>>);
 
 /// A process that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -242,6 +251,7 @@ impl<P: Program> Launch<P> {
             shutdown,
             readiness: Readiness::new(),
             admission: Admission::new(server.limits.max_in_flight),
+            residents: SharedResidents::default(),
         };
         let listener = bind(server.listen_or(P::PORT)).await?;
         let admin = bind(server.admin_or(P::PORT)).await?;
@@ -251,6 +261,13 @@ impl<P: Program> Launch<P> {
             listener,
             admin,
         })
+    }
+
+    /// Lets it share the models in memory with other programs of the process.
+    #[must_use]
+    pub fn sharing(mut self, residents: &SharedResidents) -> Self {
+        self.runtime.residents = residents.clone();
+        self
     }
 
     /// Where it will answer.
@@ -292,6 +309,18 @@ impl<P: Program> Launch<P> {
             // The admin pages answer to the end, so that a drain can be watched.
             never = never => match never {},
         }
+    }
+}
+
+// === impl SharedResidents ===
+
+impl SharedResidents {
+    /// The models in memory. The first program that asks decides on the policy; all read it from the same section.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, when it is the first.
+    pub fn get(&self, policy: impl FnOnce() -> ResidencyPolicy) -> Residents {
+        self.0.get_or_init(|| Residents::new(policy())).clone()
     }
 }
 

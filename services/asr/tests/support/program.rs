@@ -24,6 +24,7 @@ pub(crate) async fn program(settings: Vec<String>) -> AsrServiceClient<Channel> 
         shutdown,
         readiness: readiness.clone(),
         admission: Admission::new(64),
+        residents: Default::default(),
     };
     tokio::spawn(async move {
         let _trigger = trigger;

@@ -38,6 +38,11 @@ impl RequestId {
         Self(HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("none")))
     }
 
+    /// The name of a call as text; empty outside of the chassis' layers.
+    pub fn of_call<T>(request: &tonic::Request<T>) -> String {
+        request.extensions().get::<Self>().map(ToString::to_string).unwrap_or_default()
+    }
+
     pub(crate) fn header(&self) -> HeaderValue {
         self.0.clone()
     }

@@ -1,0 +1,27 @@
+//! Readiness of a service whose models may not have come yet.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::Guard;
+
+/// How often a process that lacks a model looks whether it has come.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Holds the guard until `ready` finds all that is needed; what it lacks, with the remedy, is what readiness says
+/// meanwhile.
+pub async fn await_ready<F, R>(guard: Guard, ready: F)
+where
+    F: Fn() -> R + Send,
+    R: Future<Output = Result<(), String>> + Send,
+{
+    let mut told = String::new();
+    while let Err(remedy) = ready().await {
+        if remedy != told {
+            tracing::warn!(%remedy, "not ready");
+            guard.say(remedy.clone());
+            told = remedy;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
