@@ -1,1 +1,7 @@
 //! Text recognition on images and documents.
+
+pub mod domain;
+pub mod engine;
+mod error;
+
+pub use error::Error;
