@@ -6,6 +6,7 @@ mod it {
     pub(crate) mod formats;
     pub(crate) mod media;
     pub(crate) mod mel;
+    pub(crate) mod mfcc;
     pub(crate) mod mutations;
     pub(crate) mod streams;
     pub(crate) mod vad;

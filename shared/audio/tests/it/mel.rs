@@ -7,7 +7,7 @@ use polyphony_audio::mel::{WHISPER_SAMPLES, WhisperMel};
 const GOLDEN: &[u8] = include_bytes!("../fixtures/mel_golden.bin");
 
 /// As `signal` in `make_mel_golden.py`.
-fn signal(samples: usize) -> Vec<f32> {
+pub(crate) fn signal(samples: usize) -> Vec<f32> {
     let mut state = 12_345u32;
     (0..samples)
         .map(|n| {
