@@ -1,1 +1,4 @@
 //! Pitch, stems, loudness, tempo, key and spectral features.
+
+pub mod domain;
+pub mod engine;
