@@ -311,41 +311,23 @@ mod tests {
     fn impossible_settings_are_refused_by_name() {
         let base = MfccSettings::librosa(16_000);
         let refused = |settings: MfccSettings| Mfcc::new(settings).expect_err("is refused").to_string();
-        assert!(
-            refused(MfccSettings {
-                window: 4096,
-                ..base.clone()
-            })
-            .starts_with("win_length")
-        );
+        assert!(refused(MfccSettings { window: 4096, ..base }).starts_with("win_length"));
         assert!(
             refused(MfccSettings {
                 coefficients: 129,
-                ..base.clone()
+                ..base
             })
             .starts_with("n_mfcc")
         );
-        assert!(
-            refused(MfccSettings {
-                lifter: -1.0,
-                ..base.clone()
-            })
-            .starts_with("lifter")
-        );
+        assert!(refused(MfccSettings { lifter: -1.0, ..base }).starts_with("lifter"));
         assert!(
             refused(MfccSettings {
                 top_db: Some(-1.0),
-                ..base.clone()
+                ..base
             })
             .starts_with("top_db")
         );
-        assert!(
-            refused(MfccSettings {
-                hop: 0,
-                ..base.clone()
-            })
-            .starts_with("hop_length")
-        );
+        assert!(refused(MfccSettings { hop: 0, ..base }).starts_with("hop_length"));
         assert!(
             refused(MfccSettings {
                 high: 9_000.0,
