@@ -1,1 +1,10 @@
 //! Speaker diarization: who speaks when, and who that is.
+//!
+//! It parts a recording or a stream by voices. It is not a recogniser of words; it speaks to no other service and fetches
+//! nothing. Engines never see gRPC; adapters never see models.
+
+pub mod domain;
+pub mod engine;
+mod error;
+
+pub use error::Error;
