@@ -17,8 +17,8 @@ use polyphony_error::Fault;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::places::Places;
 use crate::recognizers::Recognizers;
+use polyphony_chassis::places::Places;
 pub(crate) use record::{FileState, Record, Snapshot, State};
 pub(crate) use wanted::Wanted;
 

@@ -2,9 +2,10 @@
 //!
 //! All audio is mono at [`SAMPLE_RATE`]; all times count from the first sample of the recording or stream.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+pub use polyphony_inference::Cancel;
+use polyphony_models::Provenance;
 
 /// Samples a second of all audio that an engine sees.
 pub const SAMPLE_RATE: u32 = 16_000;
@@ -93,16 +94,8 @@ pub enum TimingSource {
 /// What an engine is, for receipts and capabilities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineInfo {
-    /// "whisper", "pocketsphinx".
-    pub engine: &'static str,
-    /// The runtime and its version, as "onnxruntime 1.31.1".
-    pub version: String,
-    /// The model's id in the catalogue.
-    pub model: String,
-    /// The model's digest, `sha256:` and hexadecimal.
-    pub digest: String,
-    /// "cpu", "cuda:0".
-    pub device: String,
+    /// What does the work.
+    pub made: Provenance,
     /// The languages it knows, the default first.
     pub languages: Vec<String>,
     /// Whether it can find out the language by itself.
@@ -117,8 +110,6 @@ pub struct EngineInfo {
     pub commit: Commit,
     /// The audio between two interim results that suits it.
     pub partial_interval: Duration,
-    /// Set when this is a fallback.
-    pub degraded: Option<Degradation>,
 }
 
 /// How interim words become stable.
@@ -128,46 +119,4 @@ pub enum Commit {
     LocalAgreement,
     /// The engine decodes as it goes; its words are still held until two results agree on them.
     Native,
-}
-
-/// A fallback and why it was taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Degradation {
-    /// A stable reason for programs.
-    pub reason: &'static str,
-    /// The same for a person, with the remedy.
-    pub message: String,
-}
-
-/// Set by whoever no longer wants the result; engines look at it at least once a decode step.
-#[derive(Debug, Clone, Default)]
-pub struct CancelFlag(Arc<AtomicBool>);
-
-// === impl CancelFlag ===
-
-impl CancelFlag {
-    /// Asks the engine to stop.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether somebody asked to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Cancels when dropped, so that a caller that goes away stops the engine.
-    pub fn on_drop(&self) -> CancelOnDrop {
-        CancelOnDrop(self.clone())
-    }
-}
-
-/// Cancels its flag when dropped.
-#[derive(Debug)]
-pub struct CancelOnDrop(CancelFlag);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }

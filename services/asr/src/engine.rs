@@ -7,7 +7,7 @@ pub mod agreement;
 pub mod pocketsphinx;
 pub mod whisper;
 
-use crate::domain::{CancelFlag, DecodeOptions, EngineInfo, Transcript};
+use crate::domain::{Cancel, DecodeOptions, EngineInfo, Transcript};
 use crate::error::Error;
 
 /// A recogniser with its model loaded; shared by all requests.
@@ -19,18 +19,14 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Cancelled`] within two decode steps of `cancel`; [`Error::Engine`] when the model fails.
-    fn recognize(
-        &self,
-        audio: &[f32],
-        options: &DecodeOptions,
-        cancel: &CancelFlag,
-    ) -> Result<Transcript, Error>;
+    fn recognize(&self, audio: &[f32], options: &DecodeOptions, cancel: &Cancel)
+    -> Result<Transcript, Error>;
 
     /// Begins an utterance that is fed as it is spoken.
     ///
     /// # Errors
     /// [`Error::Engine`] when the model fails.
-    fn utterance(&self, options: &DecodeOptions, cancel: &CancelFlag) -> Result<Box<dyn Utterance>, Error>;
+    fn utterance(&self, options: &DecodeOptions, cancel: &Cancel) -> Result<Box<dyn Utterance>, Error>;
 }
 
 /// One utterance, fed as it is spoken. Times count from its first sample. Dropping it frees what it holds.

@@ -9,19 +9,18 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use polyphony_chassis::RequestId;
-use polyphony_error::Fault;
+use polyphony_chassis::places::{Patience, Places};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_server::AsrService;
 use polyphony_proto::google::longrunning::Operation;
 use polyphony_proto::types::v1 as types;
+use polyphony_wire::{audio as wire_audio, degradation, media, wire_duration};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::batch::{self, Batches};
 use crate::config::Config;
 use crate::convert::request::{Asked, supported_fields};
-use crate::convert::{decoding, response, time};
-use crate::domain::CancelFlag;
-use crate::places::{Patience, Places};
+use crate::domain::Cancel;
 use crate::recognizers::{Present, Recognizers};
 use crate::whole::{self, Recording};
 
@@ -46,7 +45,7 @@ pub(crate) struct Shared {
 
 impl Asr {
     pub(crate) fn new(config: Config, recognizers: Recognizers) -> Self {
-        let places = Places::new(config.streams(), config.workers(), config.max_queue);
+        let places = Places::new("asr", config.streams(), config.workers(), config.max_queue);
         let batches = Batches::new(
             config.max_operations,
             config.operation_retention.get(),
@@ -76,11 +75,11 @@ impl AsrService for Asr {
         &self,
         request: Request<pb::RecognizeRequest>,
     ) -> Result<Response<pb::RecognizeResponse>, Status> {
-        let id = request_id(&request);
+        let id = RequestId::of_call(&request);
         let pb::RecognizeRequest { config, audio } = request.into_inner();
         let recording = Recording {
             asked: Asked::parse(config, "config.")?,
-            bytes: decoding::inline(audio, "audio")?,
+            bytes: media::inline(audio, "audio", "the recording")?,
             field: "audio".to_owned(),
             longest: self.shared.config.max_recognize_duration.get(),
             patience: Patience::Queue,
@@ -88,7 +87,7 @@ impl AsrService for Asr {
         let Shared {
             recognizers, places, ..
         } = &*self.shared;
-        let cancel = CancelFlag::default();
+        let cancel = Cancel::default();
         // Boxed, for it holds all of the work.
         let work = Box::pin(whole::recognise(
             recording,
@@ -106,7 +105,7 @@ impl AsrService for Asr {
         request: Request<Streaming<pb::StreamingRecognizeRequest>>,
     ) -> Result<Response<Replies>, Status> {
         let place = self.shared.places.stream()?;
-        let id = request_id(&request);
+        let id = RequestId::of_call(&request);
         Ok(Response::new(stream::open(
             Arc::clone(&self.shared),
             place,
@@ -119,7 +118,7 @@ impl AsrService for Asr {
         &self,
         request: Request<pb::BatchRecognizeRequest>,
     ) -> Result<Response<Operation>, Status> {
-        let id = request_id(&request);
+        let id = RequestId::of_call(&request);
         let wanted = batch::Wanted::parse(request.into_inner(), self.shared.config.max_batch_duration.get())?;
         let Shared {
             recognizers,
@@ -162,12 +161,12 @@ impl AsrService for Asr {
         let longest_stream = Some(config.max_stream_duration.get()).filter(|longest| !longest.is_zero());
         Ok(Response::new(pb::GetCapabilitiesResponse {
             models,
-            encodings: decoding::ENCODINGS.into_iter().map(Into::into).collect(),
+            encodings: wire_audio::ENCODINGS.into_iter().map(Into::into).collect(),
             max_streams: u32::try_from(most).unwrap_or(u32::MAX),
             open_streams: u32::try_from(open).unwrap_or(u32::MAX),
-            max_recognize_duration: Some(time::wire(config.max_recognize_duration.get())),
-            max_batch_duration: Some(time::wire(config.max_batch_duration.get())),
-            max_stream_duration: longest_stream.map(time::wire),
+            max_recognize_duration: Some(wire_duration(config.max_recognize_duration.get())),
+            max_batch_duration: Some(wire_duration(config.max_batch_duration.get())),
+            max_stream_duration: longest_stream.map(wire_duration),
             max_message_bytes: config.server.limits.max_receive_message.bytes(),
         }))
     }
@@ -175,29 +174,16 @@ impl AsrService for Asr {
 
 /// What a model can do; only its name and its engine's where nothing else is known.
 fn capabilities(present: Present) -> types::ModelCapabilities {
-    let Present { model, engine, info } = present;
+    let Present {
+        model,
+        engine,
+        known: info,
+    } = present;
     types::ModelCapabilities {
         model: model.id.to_string(),
         engine,
         supported_fields: info.as_ref().map(supported_fields).unwrap_or_default(),
-        degraded: info.as_ref().and_then(response::degraded),
+        degraded: info.as_ref().and_then(|info| degradation(&info.made)),
         language_codes: info.map(|info| info.languages).unwrap_or_default(),
     }
-}
-
-/// The name of the call, which the chassis gave it.
-fn request_id<T>(request: &Request<T>) -> String {
-    request
-        .extensions()
-        .get::<RequestId>()
-        .map(ToString::to_string)
-        .unwrap_or_default()
-}
-
-/// A fault in the middle of a stream as its status. Its cause is logged here, because nobody above sees it.
-fn told(fault: Fault) -> Status {
-    if fault.kind.is_ours() {
-        tracing::error!(error = %polyphony_error::chain(&fault), "a stream failed");
-    }
-    fault.into()
 }

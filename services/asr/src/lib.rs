@@ -22,7 +22,6 @@ mod error;
 mod grpc;
 mod metrics;
 pub mod normalize;
-mod places;
 pub mod recognizers;
 pub mod render;
 mod serve;

@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, histogram};
 
-/// Streams open now. No label.
-const STREAMS: &str = "polyphony_asr_streams_open";
-/// Streams refused because every place was taken. No label.
-const STREAMS_REFUSED: &str = "polyphony_asr_streams_refused_total";
 /// Milliseconds of audio recognised. Labels `engine`, `mode` (`stream`, `whole`).
 const AUDIO: &str = "polyphony_asr_audio_milliseconds_total";
 /// Milliseconds that an engine and the voice activity model worked. Labels as above.
@@ -15,24 +11,11 @@ const WORK: &str = "polyphony_asr_work_milliseconds_total";
 /// Seconds from the arrival of audio to a final result. Label `engine`.
 const FINAL_LAG: &str = "polyphony_asr_final_lag_seconds";
 
-/// A stream that is open; the gauge falls when it is dropped.
-#[derive(Debug)]
-pub(crate) struct OpenStream(());
-
 /// How audio was recognised.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mode {
     Stream,
     Whole,
-}
-
-pub(crate) fn stream_opened() -> OpenStream {
-    gauge!(STREAMS).increment(1);
-    OpenStream(())
-}
-
-pub(crate) fn stream_refused() {
-    counter!(STREAMS_REFUSED).increment(1);
 }
 
 pub(crate) fn recognised(engine: &'static str, mode: Mode, audio: Duration, work: Duration) {
@@ -46,10 +29,4 @@ pub(crate) fn recognised(engine: &'static str, mode: Mode, audio: Duration, work
 
 pub(crate) fn final_result(engine: &'static str, lag: Duration) {
     histogram!(FINAL_LAG, "engine" => engine).record(lag.as_secs_f64());
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        gauge!(STREAMS).decrement(1);
-    }
 }

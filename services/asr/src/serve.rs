@@ -1,14 +1,10 @@
 //! The recogniser as a program: from its configuration to the end of its drain.
 
-use std::env;
-use std::time::Duration;
-
 use polyphony_chassis::accept::Ended;
 use polyphony_chassis::config::ServerConfig;
-use polyphony_chassis::models::Models;
-use polyphony_chassis::{Guard, Program, Runtime, Server};
+use polyphony_chassis::models::{Models, await_ready};
+use polyphony_chassis::{Program, Runtime, Server};
 use polyphony_config::{Dump, Layers};
-use polyphony_models::{Puller, Residents, Store};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_server::AsrServiceServer;
 use polyphony_proto::google::longrunning;
@@ -38,8 +34,6 @@ pub enum StartError {
 
 /// The full gRPC name, as readiness knows it.
 const SERVICE: &str = "polyphony.asr.v1.AsrService";
-/// How often a process that lacks a model looks whether it has come.
-const LOOK: Duration = Duration::from_secs(1);
 
 // === impl Asr ===
 
@@ -64,12 +58,9 @@ impl Program for Asr {
     }
 
     async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, StartError> {
-        let store = Store::open(&config.models, |name| env::var_os(name)).map_err(StartError::Models)?;
-        let residents = Residents::new(config.models.residency());
-        let recognizers =
-            Recognizers::of_store(&store, residents.clone(), &config).map_err(StartError::Models)?;
-        let puller = Puller::new(store.clone(), &config.models).map_err(StartError::Models)?;
-        let models = Models::new(store, puller, residents);
+        let (store, residents, models) =
+            Models::open(&config.models, &runtime).map_err(StartError::Models)?;
+        let recognizers = Recognizers::of_store(&store, residents, &config).map_err(StartError::Models)?;
         let server = Server::new(Self::NAME, &config.server).service(
             polyphony_chassis::server!(ModelServiceServer::new(models), &config.server.limits),
             models::FILE_DESCRIPTOR_SET,
@@ -91,7 +82,17 @@ pub async fn serve(
 ) -> Result<Ended, StartError> {
     let limits = config.server.limits.clone();
     let guard = runtime.readiness.guard(SERVICE, "the default model");
-    let watch = tokio::spawn(await_models(recognizers.clone(), config.preload, guard));
+    let (awaited, preload) = (recognizers.clone(), config.preload);
+    let watch = tokio::spawn(await_ready(guard, move || {
+        let recognizers = awaited.clone();
+        async move {
+            recognizers.ready().await?;
+            if preload {
+                recognizers.acquire("").await.map_err(|fault| fault.to_string())?;
+            }
+            Ok(())
+        }
+    }));
     let asr = grpc::Asr::new(config, recognizers);
     let operations = asr.operations();
     let ended = server
@@ -109,26 +110,4 @@ pub async fn serve(
         .await;
     watch.abort();
     ended.map_err(StartError::Serve)
-}
-
-/// Holds the guard until what the default model needs is on disk, and with `preload` until it is in memory.
-async fn await_models(recognizers: Recognizers, preload: bool, guard: Guard) {
-    let mut told = String::new();
-    loop {
-        let ready = match recognizers.ready().await {
-            Ok(()) if preload => recognizers
-                .acquire("")
-                .await
-                .map(drop)
-                .map_err(|fault| fault.to_string()),
-            ready => ready,
-        };
-        let Err(remedy) = ready else { return };
-        if remedy != told {
-            tracing::warn!(%remedy, "not ready");
-            guard.say(remedy.clone());
-            told = remedy;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }

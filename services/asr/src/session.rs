@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use polyphony_audio::endpoint::{self, Endpointer, Rules};
 
-use crate::domain::{CancelFlag, Commit, DecodeOptions, SAMPLE_RATE};
+use crate::domain::{Cancel, Commit, DecodeOptions, SAMPLE_RATE};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::vad::{FRAME, Vad};
@@ -59,7 +59,7 @@ pub struct Session {
     settings: Settings,
     engine: Arc<dyn Engine>,
     vad: Box<dyn Vad>,
-    cancel: CancelFlag,
+    cancel: Cancel,
     endpointer: Endpointer,
     /// As the endpointer is at its beginning.
     fresh: Endpointer,
@@ -97,7 +97,7 @@ impl Session {
         mut settings: Settings,
         engine: Arc<dyn Engine>,
         vad: Box<dyn Vad>,
-        cancel: &CancelFlag,
+        cancel: &Cancel,
     ) -> Result<Self, Error> {
         // The endpointer would cut in the past, where the engine has been already.
         settings.rules.max_speech = None;

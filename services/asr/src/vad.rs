@@ -10,7 +10,7 @@ use std::time::Duration;
 use polyphony_audio::endpoint::{self, Rules, Stop};
 use polyphony_inference::silero::{self, Silero, SileroStream};
 
-use crate::domain::{CancelFlag, SAMPLE_RATE};
+use crate::domain::{Cancel, SAMPLE_RATE};
 use crate::error::Error;
 
 /// Samples in a frame, 32 ms.
@@ -34,7 +34,7 @@ pub trait VoiceActivity: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Engine`] when the model fails, [`Error::Cancelled`].
-    fn speech(&self, audio: &[f32], cancel: &CancelFlag) -> Result<Vec<Range<usize>>, Error>;
+    fn speech(&self, audio: &[f32], cancel: &Cancel) -> Result<Vec<Range<usize>>, Error>;
 }
 
 /// The model, for streams and for recordings. Cheap to clone.
@@ -60,7 +60,7 @@ impl VoiceActivity for SileroVad {
         Box::new(self.0.stream())
     }
 
-    fn speech(&self, audio: &[f32], cancel: &CancelFlag) -> Result<Vec<Range<usize>>, Error> {
+    fn speech(&self, audio: &[f32], cancel: &Cancel) -> Result<Vec<Range<usize>>, Error> {
         let mut stream = self.0.stream();
         let mut probabilities = Vec::with_capacity(audio.len().div_ceil(FRAME));
         let mut frame = [0.0; FRAME];

@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use polyphony_audio::limits::{Cancel, Limits};
+use polyphony_audio::limits::Cancel as StopDecoding;
+use polyphony_chassis::places::{Patience, Places};
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
+use polyphony_wire::{Spent, audio as wire_audio, receipt, wire_duration};
 use prost::bytes::Bytes;
 use tokio::task;
 
 use crate::convert::request::Asked;
-use crate::convert::response::{self, Spent};
-use crate::convert::{audio_fault, decoding, time};
-use crate::domain::{CancelFlag, SAMPLE_RATE, Transcript};
+use crate::convert::response;
+use crate::domain::{Cancel, Transcript};
 use crate::metrics::{self, Mode};
-use crate::places::{Patience, Places};
 use crate::recognizers::Recognizers;
 
 /// A recording and how to recognise it.
@@ -47,8 +47,8 @@ pub(crate) enum Stage {
 
 /// Stops decoder and engine when nobody waits any more.
 struct Abandon {
-    engine: CancelFlag,
-    decoder: Cancel,
+    engine: Cancel,
+    decoder: StopDecoding,
 }
 
 /// Recognises a recording. Dropping the future, or setting `cancel`, stops the work within two decode steps.
@@ -57,13 +57,13 @@ pub(crate) async fn recognise(
     recognizers: &Recognizers,
     places: &Places,
     request_id: &str,
-    cancel: &CancelFlag,
+    cancel: &Cancel,
     stage: impl Fn(Stage) + Send + Sync,
 ) -> Result<Outcome, Fault> {
     let began = Instant::now();
     let abandon = Abandon {
         engine: cancel.clone(),
-        decoder: Cancel::new(),
+        decoder: StopDecoding::new(),
     };
     let Recording {
         bytes,
@@ -75,21 +75,13 @@ pub(crate) async fn recognise(
     let place = places.worker(patience).await?;
     let waited = place.waited;
     stage(Stage::Decoding);
-    let limits = Limits {
-        max_bytes: bytes.len() as u64,
-        max_duration: longest,
-        max_decoded_bytes: longest
-            .as_secs()
-            .saturating_add(1)
-            .saturating_mul(u64::from(SAMPLE_RATE) * 4),
-        ..Limits::default()
-    };
+    let limits = wire_audio::limits(&bytes, longest);
     let (format, stop) = (asked.format, abandon.decoder.clone());
     // Bad audio is refused before a model is loaded for it. The place goes with the work: who leaves early frees it
     // when the work has really stopped.
-    let decoded = task::spawn_blocking(move || (decoding::decode(&bytes, format, &limits, &stop), place));
+    let decoded = task::spawn_blocking(move || (wire_audio::decode(&bytes, format, &limits, &stop), place));
     let (decoded, place) = decoded.await.map_err(Fault::internal)?;
-    let audio = decoded.map_err(|error| audio_fault(error, &field))?.pcm;
+    let audio = decoded.map_err(|error| wire_audio::fault(error, &field))?.pcm;
     if cancel.is_cancelled() {
         return Err(crate::Error::Cancelled.into());
     }
@@ -105,7 +97,7 @@ pub(crate) async fn recognise(
         let length = audio.duration();
         let transcript = recognizer.engine.recognize(audio.samples(), &options, &flag);
         metrics::recognised(
-            recognizer.engine.info().engine,
+            recognizer.engine.info().made.engine,
             Mode::Whole,
             length,
             began.elapsed(),
@@ -123,9 +115,9 @@ pub(crate) async fn recognise(
     let response = pb::RecognizeResponse {
         results: response::results(transcript.clone(), &plan.shown),
         language_code: transcript.language.clone().unwrap_or_default(),
-        audio_duration: Some(time::wire(length)),
+        audio_duration: Some(wire_duration(length)),
         effective_config: Some(plan.effective),
-        receipt: Some(response::receipt(request_id, recognizer.engine.info(), spent)),
+        receipt: Some(receipt(request_id, &recognizer.engine.info().made, spent)),
     };
     Ok(Outcome { response, transcript })
 }

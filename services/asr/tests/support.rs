@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use polyphony_asr::config::Config;
 use polyphony_asr::domain::{
-    CancelFlag, Commit, DecodeOptions, EngineInfo, SAMPLE_RATE, Segment, TimingSource, Transcript, Word,
+    Cancel, Commit, DecodeOptions, EngineInfo, SAMPLE_RATE, Segment, TimingSource, Transcript, Word,
 };
 use polyphony_asr::engine::{Engine, Utterance};
 use polyphony_asr::recognizers::Builder;
@@ -19,7 +19,7 @@ use polyphony_asr::vad::{FRAME, Vad, VoiceActivity};
 use polyphony_asr::{Error, serve};
 use polyphony_chassis::accept::Ended;
 use polyphony_chassis::{Admission, Readiness, Runtime, Server, Shutdown, Trigger};
-use polyphony_models::{ResidencyPolicy, Residents, Spec};
+use polyphony_models::{Provenance, ResidencyPolicy, Residents, Spec};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
 use polyphony_proto::google::longrunning::operations_client::OperationsClient;
@@ -83,7 +83,7 @@ impl Engine for Counter {
         &self.info
     }
 
-    fn recognize(&self, audio: &[f32], _: &DecodeOptions, cancel: &CancelFlag) -> Result<Transcript, Error> {
+    fn recognize(&self, audio: &[f32], _: &DecodeOptions, cancel: &Cancel) -> Result<Transcript, Error> {
         let _held = Held::new(&self.held);
         for _ in 0..audio.len().div_ceil(RATE) {
             thread::sleep(self.step);
@@ -94,7 +94,7 @@ impl Engine for Counter {
         Ok(count(audio.len()))
     }
 
-    fn utterance(&self, _: &DecodeOptions, _: &CancelFlag) -> Result<Box<dyn Utterance>, Error> {
+    fn utterance(&self, _: &DecodeOptions, _: &Cancel) -> Result<Box<dyn Utterance>, Error> {
         Ok(Box::new(Counting {
             samples: 0,
             _held: Held::new(&self.held),
@@ -132,7 +132,7 @@ impl VoiceActivity for Loud {
         Box::new(Self)
     }
 
-    fn speech(&self, audio: &[f32], _: &CancelFlag) -> Result<Vec<std::ops::Range<usize>>, Error> {
+    fn speech(&self, audio: &[f32], _: &Cancel) -> Result<Vec<std::ops::Range<usize>>, Error> {
         Ok(std::iter::once(0..audio.len()).collect())
     }
 }
@@ -233,11 +233,14 @@ pub(crate) async fn served(config: Config, step: Duration) -> Served {
 
 fn info() -> EngineInfo {
     EngineInfo {
-        engine: "counter",
-        version: "1".to_owned(),
-        model: "counter".to_owned(),
-        digest: format!("sha256:{}", "0".repeat(64)),
-        device: "cpu".to_owned(),
+        made: Provenance {
+            engine: "counter",
+            version: "1".to_owned(),
+            model: "counter".to_owned(),
+            digest: format!("sha256:{}", "0".repeat(64)),
+            device: "cpu".to_owned(),
+            degraded: None,
+        },
         languages: vec!["en".to_owned(), "de".to_owned()],
         detects_language: false,
         translates: false,
@@ -245,7 +248,6 @@ fn info() -> EngineInfo {
         word_confidence: false,
         commit: Commit::LocalAgreement,
         partial_interval: Duration::from_millis(500),
-        degraded: None,
     }
 }
 

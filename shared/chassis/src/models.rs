@@ -11,7 +11,9 @@ mod watch;
 use std::collections::BTreeMap;
 
 use polyphony_error::Fault;
-use polyphony_models::{Error, Listing, ModelRef, ModelsConfig, Puller, Residents, Status as Resident, Store};
+use polyphony_models::{
+    Error, Listing, ModelRef, ModelsConfig, Puller, Residents, Status as Resident, Store,
+};
 use polyphony_proto::models::v1 as pb;
 use polyphony_proto::models::v1::model_service_server::ModelService;
 use tokio_stream::wrappers::ReceiverStream;

@@ -11,11 +11,11 @@ use tokio::sync::Semaphore;
 
 use super::record::{Record, State};
 use super::wanted::{Wanted, WantedFile};
-use crate::domain::{CancelFlag, Transcript};
-use crate::places::Places;
+use crate::domain::{Cancel, Transcript};
 use crate::recognizers::Recognizers;
 use crate::render::{self, Cue};
 use crate::whole::{self, Outcome, Stage};
+use polyphony_chassis::places::Places;
 
 /// Ends the record of a task that ends before its work, as by a panic: somebody may wait for it.
 struct Unfinished<'a>(&'a Record);
@@ -86,7 +86,7 @@ async fn recognise(
     places: &Places,
     call: &str,
 ) -> Result<Outcome, Fault> {
-    let cancel = CancelFlag::default();
+    let cancel = Cancel::default();
     let working = AtomicBool::new(false);
     let stage = |stage| match stage {
         Stage::Decoding => working.store(true, Ordering::Relaxed),

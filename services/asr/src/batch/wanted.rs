@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use polyphony_chassis::places::Patience;
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
+use polyphony_wire::{Refusals, media};
 
 use crate::convert::request::Asked;
-use crate::convert::{Refusals, decoding};
-use crate::places::Patience;
+
 use crate::whole::Recording;
 
 const MOST_FILES: usize = 64;
@@ -82,7 +83,7 @@ impl Wanted {
                 Some(own) => Asked::parse(Some(own), &format!("files[{at}].config."))?,
                 None => Asked::parse(config.clone(), "config.")?,
             };
-            let bytes = decoding::inline(audio, &field)?;
+            let bytes = media::inline(audio, &field, "the recording")?;
             parsed.push(WantedFile {
                 name,
                 recording: Recording {

@@ -1,10 +1,11 @@
 //! `RecognitionConfig`: what is asked for, then whether an engine can do it.
 
 use polyphony_audio::stream::Format;
-use polyphony_error::{Fault, Kind};
+use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
+use polyphony_proto::types::v1 as types;
+use polyphony_wire::{Expected, Refusals, audio};
 
-use super::{Refusals, decoding};
 use crate::domain::{DecodeOptions, EngineInfo, Task};
 use crate::engine::pocketsphinx;
 use crate::normalize::{Normalization, Replacement};
@@ -25,6 +26,7 @@ pub(crate) struct Asked {
     normalization: Normalization,
     task: Task,
     features: Features,
+    expected: Expected,
 }
 
 /// A config that an engine can honour, all of it.
@@ -107,7 +109,11 @@ impl Asked {
             expected_model_digest,
             decoding,
         } = &wire;
-        let format = decoding::format(*decoding, &mut refusals);
+        let explicit = match decoding {
+            None | Some(pb::recognition_config::Decoding::AutoDecoding(types::AutoDecoding {})) => None,
+            Some(pb::recognition_config::Decoding::ExplicitDecoding(explicit)) => Some(*explicit),
+        };
+        let format = audio::format(explicit, &mut refusals);
         if language_codes.len() > 1 {
             refusals.add(
                 "language_codes",
@@ -117,12 +123,7 @@ impl Asked {
         if initial_prompt.chars().nth(MOST_PROMPT).is_some() {
             refusals.add("initial_prompt", "must have at most 1000 characters");
         }
-        if !expected_model_digest.is_empty() && !is_digest(expected_model_digest) {
-            refusals.add(
-                "expected_model_digest",
-                "must be \"sha256:\" and 64 lower-case hexadecimal digits",
-            );
-        }
+        let expected = Expected::parse(expected_model_digest, &mut refusals);
         if let Some(adaptation) = adaptation {
             let pb::SpeechAdaptation {
                 phrase_sets,
@@ -159,6 +160,7 @@ impl Asked {
             normalization,
             task,
             features,
+            expected,
             wire,
         })
     }
@@ -166,7 +168,12 @@ impl Asked {
     /// Whether this engine can do all of it.
     pub(crate) fn fit(&self, info: &EngineInfo) -> Result<Plan, Fault> {
         let mut refusals = Refusals::at(self.path.clone());
-        let lacks = |what: &str| format!("is not supported by {} ({}): {what}", info.engine, info.model);
+        let lacks = |what: &str| {
+            format!(
+                "is not supported by {} ({}): {what}",
+                info.made.engine, info.made.model
+            )
+        };
         let language = self.language(info, &mut refusals);
         if self.task == Task::Translate && !info.translates {
             refusals.add("task", lacks("it cannot translate"));
@@ -208,18 +215,7 @@ impl Asked {
             refusals.add("features.hallucination_filter", lacks("it has none"));
         }
         refusals.finish()?;
-        let expected = &self.wire.expected_model_digest;
-        if !expected.is_empty() && *expected != info.digest {
-            let message = format!(
-                "{}expected_model_digest: the model on disk is {}; change the digest, or pull the model anew",
-                self.path, info.digest
-            );
-            return Err(Fault::new(
-                Kind::FailedPrecondition,
-                "MODEL_DIGEST_MISMATCH",
-                message,
-            ));
-        }
+        self.expected.check(&info.made.digest, &self.path)?;
         let options = DecodeOptions {
             language: language.clone(),
             task: self.task,
@@ -228,7 +224,7 @@ impl Asked {
             hallucination_filter: punctuates && hallucination_filter.unwrap_or(true),
         };
         let mut effective = self.wire.clone();
-        effective.model.clone_from(&info.model);
+        effective.model.clone_from(&info.made.model);
         effective.language_codes = language.into_iter().collect();
         effective.task = match self.task {
             Task::Transcribe => pb::Task::Transcribe.into(),
@@ -268,7 +264,7 @@ impl Asked {
             let known = info.languages.join(", ");
             let message = format!(
                 "is not a language of {} ({}); it knows {known}",
-                info.engine, info.model
+                info.made.engine, info.made.model
             );
             refusals.add("language_codes[0]", message);
         }
@@ -292,13 +288,7 @@ fn is_language(known: &str, asked: &str) -> bool {
 
 /// Neural models write text as people do; CMU Sphinx writes words.
 fn writes_punctuation(info: &EngineInfo) -> bool {
-    info.engine != pocketsphinx::NAME
-}
-
-fn is_digest(text: &str) -> bool {
-    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.strip_prefix("sha256:")
-        .is_some_and(|digits| digits.len() == 64 && digits.bytes().all(hexadecimal))
+    info.made.engine != pocketsphinx::NAME
 }
 
 fn parse_features(features: Option<&pb::RecognitionFeatures>, refusals: &mut Refusals) -> Features {

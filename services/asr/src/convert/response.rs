@@ -1,24 +1,13 @@
-//! Results, words and receipts on their way to the wire.
-
-use std::time::Duration;
+//! Results and words on their way to the wire.
 
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::types::v1 as types;
+use polyphony_wire::wire_duration as wire;
 
 use super::request::Shown;
 use super::streaming::View;
-use super::time::wire;
-use crate::domain::{EngineInfo, Segment, TimingSource, Transcript, Word};
+use crate::domain::{Segment, TimingSource, Transcript, Word};
 use crate::session::{self, EndReason, Event, Hypothesis};
-
-/// Where the time of a request went.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Spent {
-    pub(crate) queue: Option<Duration>,
-    pub(crate) load: Option<Duration>,
-    pub(crate) inference: Option<Duration>,
-    pub(crate) total: Option<Duration>,
-}
 
 /// The results of a recording.
 pub(crate) fn results(transcript: Transcript, shown: &Shown) -> Vec<pb::SpeechRecognitionResult> {
@@ -100,35 +89,6 @@ pub(crate) const fn end_reason(reason: EndReason) -> pb::EndReason {
         EndReason::SpeechStartTimeout => pb::EndReason::SpeechStartTimeout,
         EndReason::SpeechEndTimeout => pb::EndReason::SpeechEndTimeout,
     }
-}
-
-/// With what a request was done.
-pub(crate) fn receipt(request_id: &str, info: &EngineInfo, spent: Spent) -> types::Receipt {
-    types::Receipt {
-        request_id: request_id.to_owned(),
-        model: info.model.clone(),
-        model_digest: info.digest.clone(),
-        engine: info.engine.to_owned(),
-        engine_version: info.version.clone(),
-        device: info.device.clone(),
-        seed: None,
-        timings: Some(types::Timings {
-            queue_duration: spent.queue.map(wire),
-            load_duration: spent.load.map(wire),
-            inference_duration: spent.inference.map(wire),
-            total_duration: spent.total.map(wire),
-        }),
-        degraded: degraded(info),
-    }
-}
-
-/// Why and how it is a fallback, if it is one.
-pub(crate) fn degraded(info: &EngineInfo) -> Option<types::Degradation> {
-    let degraded = info.degraded.as_ref()?;
-    Some(types::Degradation {
-        reason: degraded.reason.to_owned(),
-        message: degraded.message.clone(),
-    })
 }
 
 fn words(words: Vec<Word>, shown: &Shown) -> Vec<pb::WordInfo> {

@@ -7,10 +7,9 @@ use polyphony_audio::endpoint::Endpointing;
 use polyphony_audio::stream::Format;
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
+use polyphony_wire::{Clock, Refusals, duration as parse, wire_duration};
 
-use super::Refusals;
 use super::request::{Asked, Plan, Shown};
-use super::time::{self, Clock};
 use crate::domain::{Commit, EngineInfo};
 use crate::session::Settings;
 
@@ -71,7 +70,7 @@ impl AskedStream {
         } = voice_activity_timeout.unwrap_or_default();
         let mut within =
             |field: &str, duration: Option<prost_types::Duration>, range: RangeInclusive<u64>| {
-                let millis = duration.map(|duration| time::parse(duration).unwrap_or(Duration::MAX))?;
+                let millis = duration.map(|duration| parse(duration).unwrap_or(Duration::MAX))?;
                 let (least, most) = (*range.start(), *range.end());
                 if !(Duration::from_millis(least)..=Duration::from_millis(most)).contains(&millis) {
                     refusals.add(field, format!("must be {least} ms to {most} ms"));
@@ -162,7 +161,7 @@ impl AskedStream {
             pb::CommitPolicy::Native => {
                 refusals.add(
                     "commit_policy",
-                    format!("NATIVE is not supported by {}: it decodes anew", info.engine),
+                    format!("NATIVE is not supported by {}: it decodes anew", info.made.engine),
                 );
                 pb::CommitPolicy::LocalAgreement
             }
@@ -200,7 +199,7 @@ impl AskedStream {
             voice_activity_timeout: self.wire.voice_activity_timeout,
             endpointing: Some(self.effective_endpointing(&settings)),
             single_utterance: Some(settings.single_utterance),
-            partial_interval: Some(time::wire(settings.partial_interval)),
+            partial_interval: Some(wire_duration(settings.partial_interval)),
             commit_policy: commit.into(),
             start_time: self.clock.map(Clock::wire),
         };
@@ -216,17 +215,17 @@ impl AskedStream {
         let asked = &self.endpointing;
         let stop_threshold = asked.stop_threshold.unwrap_or(0.98);
         pb::EndpointingConfig {
-            start_history: Some(time::wire(settings.rules.start.history)),
+            start_history: Some(wire_duration(settings.rules.start.history)),
             start_threshold: Some(settings.rules.start.share),
-            stop_history: Some(time::wire(
+            stop_history: Some(wire_duration(
                 asked.stop_history.unwrap_or(Duration::from_millis(800)),
             )),
             stop_threshold: Some(stop_threshold),
-            stop_history_eou: asked.stop_history_eou.map(time::wire),
+            stop_history_eou: asked.stop_history_eou.map(wire_duration),
             stop_threshold_eou: asked
                 .stop_history_eou
                 .map(|_| asked.stop_threshold_eou.unwrap_or(stop_threshold)),
-            max_utterance_duration: Some(time::wire(settings.max_utterance)),
+            max_utterance_duration: Some(wire_duration(settings.max_utterance)),
             vad_threshold: Some(settings.rules.threshold),
         }
     }

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, fs};
 
-use crate::domain::{
-    CancelFlag, Commit, DecodeOptions, Degradation, EngineInfo, SAMPLE_RATE, Segment, Transcript, Word,
-};
+use polyphony_models::{Degradation, Provenance};
+
+use crate::domain::{Cancel, Commit, DecodeOptions, EngineInfo, SAMPLE_RATE, Segment, Transcript, Word};
 use crate::engine::{Engine, Utterance};
 use crate::error::Error;
 use crate::vad::VoiceActivity;
@@ -110,7 +110,7 @@ impl PocketSphinx {
         })
     }
 
-    fn begin(&self, whole: bool, cancel: &CancelFlag) -> Result<Decoding, Error> {
+    fn begin(&self, whole: bool, cancel: &Cancel) -> Result<Decoding, Error> {
         let checkout = self
             .pool
             .check_out(cancel)
@@ -133,7 +133,7 @@ impl Engine for PocketSphinx {
         &self,
         audio: &[f32],
         options: &DecodeOptions,
-        cancel: &CancelFlag,
+        cancel: &Cancel,
     ) -> Result<Transcript, Error> {
         let mut parts = self.vad.speech(audio, cancel)?;
         if let Some(first) = parts.first_mut()
@@ -155,7 +155,7 @@ impl Engine for PocketSphinx {
         })
     }
 
-    fn utterance(&self, options: &DecodeOptions, cancel: &CancelFlag) -> Result<Box<dyn Utterance>, Error> {
+    fn utterance(&self, options: &DecodeOptions, cancel: &Cancel) -> Result<Box<dyn Utterance>, Error> {
         let decoding = self.begin(false, cancel)?;
         Ok(Box::new(Live {
             decoding,
@@ -236,11 +236,19 @@ fn options(files: &Files) -> Result<Vec<String>, Error> {
 /// What the engine is with this model.
 pub fn info(model: String, digest: String) -> EngineInfo {
     EngineInfo {
-        engine: NAME,
-        version: "libpocketsphinx 0.8+5prealpha".to_owned(),
-        model,
-        digest,
-        device: "cpu".to_owned(),
+        made: Provenance {
+            engine: NAME,
+            version: "libpocketsphinx 0.8+5prealpha".to_owned(),
+            model,
+            digest,
+            device: "cpu".to_owned(),
+            degraded: Some(Degradation {
+                reason: "NO_NEURAL_MODEL",
+                message: "recognised by CMU Sphinx, which makes several times the errors of a neural model; \
+                          `polyphony models pull onnx-community/whisper-base.en` brings one"
+                    .to_owned(),
+            }),
+        },
         languages: vec!["en-US".to_owned()],
         detects_language: false,
         translates: false,
@@ -248,12 +256,6 @@ pub fn info(model: String, digest: String) -> EngineInfo {
         word_confidence: false,
         commit: Commit::Native,
         partial_interval: Duration::from_millis(300),
-        degraded: Some(Degradation {
-            reason: "NO_NEURAL_MODEL",
-            message: "recognised by CMU Sphinx, which makes several times the errors of a neural model; \
-                      `polyphony models pull onnx-community/whisper-base.en` brings one"
-                .to_owned(),
-        }),
     }
 }
 

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polyphony_inference::{Device, InferenceConfig, Placement, Runtime};
+use polyphony_models::Provenance;
 
 use self::alignment::Heads;
 use self::error::WhisperError;
@@ -44,7 +45,7 @@ use self::transcribe::{Wanted, Words};
 use self::utterance::WhisperUtterance;
 use self::vocabulary::Vocabulary;
 use crate::Error;
-use crate::domain::{CancelFlag, Commit, DecodeOptions, EngineInfo, SAMPLE_RATE, Transcript};
+use crate::domain::{Cancel, Commit, DecodeOptions, EngineInfo, SAMPLE_RATE, Transcript};
 use crate::engine::{Engine, Utterance};
 
 pub use self::layout::Folder;
@@ -112,11 +113,14 @@ fn info(
     takes_prompt: bool,
 ) -> EngineInfo {
     EngineInfo {
-        engine: NAME,
-        version: String::new(),
-        model,
-        digest,
-        device: String::new(),
+        made: Provenance {
+            engine: NAME,
+            version: String::new(),
+            model,
+            digest,
+            device: String::new(),
+            degraded: None,
+        },
         detects_language: languages.len() > 1,
         translates,
         takes_prompt,
@@ -124,7 +128,6 @@ fn info(
         languages,
         commit: Commit::LocalAgreement,
         partial_interval: PARTIAL_INTERVAL,
-        degraded: None,
     }
 }
 
@@ -196,17 +199,15 @@ impl WhisperEngine {
             languages,
             ..
         } = &whisper.vocabulary;
-        let info = EngineInfo {
-            version: format!("onnxruntime {}", loaded.version()),
-            device: device.to_string(),
-            ..info(
-                model.into(),
-                digest.into(),
-                codes(languages),
-                tasks.is_some(),
-                previous.is_some(),
-            )
-        };
+        let mut info = info(
+            model.into(),
+            digest.into(),
+            codes(languages),
+            tasks.is_some(),
+            previous.is_some(),
+        );
+        info.made.version = format!("onnxruntime {}", loaded.version());
+        info.made.device = device.to_string();
         Ok(Self {
             whisper: Arc::new(whisper),
             info,
@@ -222,7 +223,7 @@ impl WhisperEngine {
         audio: &[f32],
         options: &DecodeOptions,
         thresholds: Option<Thresholds>,
-        cancel: &CancelFlag,
+        cancel: &Cancel,
     ) -> Result<Transcription, Error> {
         let words = if options.word_times {
             Words::Best
@@ -241,7 +242,7 @@ impl WhisperEngine {
         whisper: &Whisper,
         audio: &[f32],
         wanted: Wanted<'_>,
-        cancel: &CancelFlag,
+        cancel: &Cancel,
     ) -> Result<Transcript, Error> {
         let length = Duration::from_micros(audio.len() as u64 * 1_000_000 / u64::from(SAMPLE_RATE));
         Ok(transcribe::transcribe(whisper, audio, wanted, cancel)?.into_transcript(length))
@@ -257,7 +258,7 @@ impl Engine for WhisperEngine {
         &self,
         audio: &[f32],
         options: &DecodeOptions,
-        cancel: &CancelFlag,
+        cancel: &Cancel,
     ) -> Result<Transcript, Error> {
         let words = if options.word_times {
             Words::Best
@@ -267,7 +268,7 @@ impl Engine for WhisperEngine {
         Self::transcript(&self.whisper, audio, Wanted::new(options, words), cancel)
     }
 
-    fn utterance(&self, options: &DecodeOptions, cancel: &CancelFlag) -> Result<Box<dyn Utterance>, Error> {
+    fn utterance(&self, options: &DecodeOptions, cancel: &Cancel) -> Result<Box<dyn Utterance>, Error> {
         let whisper = Arc::clone(&self.whisper);
         Ok(Box::new(WhisperUtterance::new(
             whisper,
@@ -282,7 +283,7 @@ impl Engine for WhisperEngine {
 impl Whisper {
     /// Runs each graph once, on silence: memory is taken and kernels are chosen now.
     fn warm_up(&self) -> Result<(), WhisperError> {
-        let cancel = CancelFlag::default();
+        let cancel = Cancel::default();
         let silence = vec![0.0; self.settings.mels * WINDOW_FRAMES];
         let audio = self.network.encode(silence, &cancel)?;
         let mut decoding = self.network.decode(&audio, &cancel)?;

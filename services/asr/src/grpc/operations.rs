@@ -14,7 +14,6 @@ use prost_types::Any;
 use tonic::{Request, Response, Status};
 
 use crate::batch::{Batches, FileState, Record, Snapshot, State};
-use crate::convert::time;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -118,7 +117,7 @@ impl Service for Operations {
         let lro::WaitOperationRequest { name, timeout } = request.into_inner();
         let timeout = match timeout {
             None => LONGEST_WAIT,
-            Some(timeout) => time::parse(timeout)
+            Some(timeout) => polyphony_wire::duration(timeout)
                 .ok_or_else(|| Fault::invalid("timeout", "must not be negative"))?
                 .min(LONGEST_WAIT),
         };

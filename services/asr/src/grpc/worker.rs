@@ -6,41 +6,28 @@ use polyphony_audio::limits::Limits;
 use polyphony_audio::pcm::SampleRate;
 use polyphony_audio::resample::Resampler;
 use polyphony_audio::stream::StreamDecoder;
+use polyphony_chassis::duplex::{Gone, Inbox, Outbox, What, told};
+use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
+use polyphony_wire::{Spent, audio as wire_audio, receipt, wire_duration};
 use prost::bytes::Bytes;
-use tokio::sync::mpsc;
 use tonic::Status;
 
 use crate::config::Config;
-use crate::convert::response::{self, Spent};
+use crate::convert::response;
 use crate::convert::streaming::{StreamPlan, View};
-use crate::convert::{audio_fault, time};
-use crate::domain::CancelFlag;
+use crate::domain::Cancel;
 use crate::metrics::{self, Mode};
-use crate::places::StreamPlace;
 use crate::recognizers::Recognizer;
 use crate::session::{self, EndReason, Event, Session};
 
-/// What the reader hands over.
+/// What the client sent after its config.
 #[derive(Debug)]
-pub(super) struct Command {
-    pub(super) arrived: Instant,
-    pub(super) what: What,
-}
-
-/// What the client sent, or did not.
-#[derive(Debug)]
-pub(super) enum What {
+pub(super) enum Sent {
     Audio(Bytes),
     Marker(String),
     Flush,
-    /// The client closed its side.
-    End,
-    /// The client has been silent for too long: what was said is told, then this.
-    Silence(Status),
-    /// The stream ends with this.
-    Fail(Status),
 }
 
 /// A stream's work.
@@ -52,7 +39,7 @@ pub(super) struct Worker {
     decoder: StreamDecoder,
     resampler: Option<Resampler>,
     id: String,
-    outbox: mpsc::Sender<Result<pb::StreamingRecognizeResponse, Status>>,
+    outbox: Outbox<pb::StreamingRecognizeResponse>,
     sequence: u64,
     /// When what is being worked on arrived.
     arrived: Instant,
@@ -82,8 +69,8 @@ impl Worker {
         config: &Config,
         id: String,
         place: StreamPlace,
-        outbox: mpsc::Sender<Result<pb::StreamingRecognizeResponse, Status>>,
-        cancel: &CancelFlag,
+        outbox: Outbox<pb::StreamingRecognizeResponse>,
+        cancel: &Cancel,
     ) -> Result<Self, Fault> {
         let longest = config.max_stream_duration.get();
         let limits = Limits {
@@ -92,7 +79,7 @@ impl Worker {
             ..Limits::default()
         };
         let decoder = StreamDecoder::new(plan.format, limits)
-            .map_err(|error| audio_fault(error, "streaming_config.config.explicit_decoding"))?;
+            .map_err(|error| wire_audio::fault(error, "streaming_config.config.explicit_decoding"))?;
         let (engine, vad) = (recognizer.engine.clone(), recognizer.vad.stream());
         Ok(Self {
             session: Session::new(plan.settings, engine, vad, cancel)?,
@@ -113,25 +100,25 @@ impl Worker {
     }
 
     /// Works until the stream is over. Blocks.
-    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    pub(super) fn run(mut self, mut commands: Inbox<Sent>) {
         let span = tracing::info_span!("stream", id = %self.id);
         let _entered = span.enter();
         let ended = self.serve(&mut commands);
         let audio = session::time(self.session.received());
-        let engine = self.recognizer.engine.info().engine;
+        let engine = self.recognizer.engine.info().made.engine;
         metrics::recognised(engine, Mode::Stream, audio, self.busy);
         match ended {
             Ok(()) | Err(Stop::Gone) => {}
-            Err(Stop::Failed(status)) => drop(self.outbox.blocking_send(Err(status))),
+            Err(Stop::Failed(status)) => self.outbox.fail(status),
         }
         tracing::debug!(?audio, utterances = self.session.utterances(), busy = ?self.busy, "stream over");
     }
 
-    fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Stop> {
+    fn serve(&mut self, commands: &mut Inbox<Sent>) -> Result<(), Stop> {
         self.send_ready()?;
         while !self.session.is_over() {
             // A reader that ended without a word was stopped because the client is gone.
-            let command = commands.blocking_recv().ok_or(Stop::Gone)?;
+            let command = commands.next().ok_or(Stop::Gone)?;
             self.arrived = command.arrived;
             let done = self.step(command.what);
             // What was heard before an error is told before it.
@@ -141,17 +128,17 @@ impl Worker {
         Ok(())
     }
 
-    fn step(&mut self, what: What) -> Result<(), Stop> {
+    fn step(&mut self, what: What<Sent>) -> Result<(), Stop> {
         match what {
-            What::Audio(bytes) => {
+            What::Message(Sent::Audio(bytes)) => {
                 self.decoder.feed(&bytes).map_err(bad_audio)?;
                 self.decode()
             }
-            What::Marker(id) => {
+            What::Message(Sent::Marker(id)) => {
                 self.session.marker(id, &mut self.events);
                 Ok(())
             }
-            What::Flush => self
+            What::Message(Sent::Flush) => self
                 .timed(|worker| worker.session.flush(&mut worker.events))
                 .map_err(failed),
             What::End => self.end(),
@@ -241,7 +228,7 @@ impl Worker {
         let ready = pb::StreamReady {
             session_id: self.id.clone(),
             effective_config: self.effective.take(),
-            receipt: Some(response::receipt(&self.id, self.recognizer.engine.info(), spent)),
+            receipt: Some(receipt(&self.id, &self.recognizer.engine.info().made, spent)),
         };
         self.send(pb::streaming_recognize_response::Event::Ready(ready))
     }
@@ -251,7 +238,7 @@ impl Worker {
             if let Event::Result(result) = &event
                 && result.is_final
             {
-                metrics::final_result(self.recognizer.engine.info().engine, self.arrived.elapsed());
+                metrics::final_result(self.recognizer.engine.info().made.engine, self.arrived.elapsed());
             }
             let wire = match event {
                 Event::Ended(reason) => Some(self.ended(reason)),
@@ -272,9 +259,9 @@ impl Worker {
         };
         pb::streaming_recognize_response::Event::Ended(pb::StreamEnded {
             reason: response::end_reason(reason).into(),
-            audio_duration: Some(time::wire(session::time(self.session.received()))),
+            audio_duration: Some(wire_duration(session::time(self.session.received()))),
             utterance_count: self.session.utterances(),
-            receipt: Some(response::receipt(&self.id, self.recognizer.engine.info(), spent)),
+            receipt: Some(receipt(&self.id, &self.recognizer.engine.info().made, spent)),
         })
     }
 
@@ -282,21 +269,21 @@ impl Worker {
         self.sequence += 1;
         let reply = pb::StreamingRecognizeResponse {
             sequence: self.sequence,
-            acked_audio_offset: Some(time::wire(session::time(self.session.received()))),
-            lag_duration: Some(time::wire(self.arrived.elapsed())),
+            acked_audio_offset: Some(wire_duration(session::time(self.session.received()))),
+            lag_duration: Some(wire_duration(self.arrived.elapsed())),
             event: Some(event),
         };
-        self.outbox.blocking_send(Ok(reply)).map_err(|_| Stop::Gone)
+        self.outbox.send(reply).map_err(|Gone| Stop::Gone)
     }
 }
 
 fn bad_audio(error: polyphony_audio::Error) -> Stop {
-    Stop::Failed(audio_fault(error, "audio").into())
+    Stop::Failed(wire_audio::fault(error, "audio").into())
 }
 
 fn failed(error: crate::Error) -> Stop {
     match error {
         crate::Error::Cancelled => Stop::Gone,
-        error => Stop::Failed(super::told(error.into())),
+        error => Stop::Failed(told(error.into())),
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use polyphony_inference::silero::Silero;
 use polyphony_inference::{InferenceConfig, Runtime};
-use polyphony_models::{Entry, Installed, ModelRef, Residents, Spec, Store};
+use polyphony_models::{Entry, Installed, ModelRef, Residents, Store};
 
-use super::{BoxError, Builder, Recognizers, VadLoader};
+use super::{BoxError, Builder, Recognizers, VadLoader, shelf};
 use crate::config::{Config, EngineChoice};
 use crate::domain::EngineInfo;
 use crate::engine::Engine;
@@ -55,40 +55,19 @@ impl Recognizers {
         } else {
             Some(config.model.parse()?)
         };
-        let mut builder = Builder::new(residents, vad, vad_ready).prefer(preferred);
-        let mut entries: Vec<&Entry> = store
-            .catalogue()
-            .entries()
-            .filter(|entry| entry.task == "asr")
-            .collect();
+        let choice = config.engine;
         // A neural model is better than none, and a larger one than a smaller.
-        entries.sort_by_key(|entry| {
-            let size = entry.variants().first().map_or(0, |variant| variant.memory_bytes);
-            (entry.engine == pocketsphinx::NAME, std::cmp::Reverse(size))
-        });
-        for entry in entries {
-            if !is_chosen(config.engine, &entry.engine) {
-                continue;
-            }
-            for variant in entry.variants() {
-                let model = ModelRef::exact(entry.id.clone(), variant.name.clone());
-                let spec = Spec {
-                    model: model.clone(),
-                    task: entry.task.clone(),
-                    engine: entry.engine.clone(),
-                    memory_bytes: variant.memory_bytes,
-                };
-                let stores = (store.clone(), store.clone(), store.clone());
-                let models = (model.clone(), model.clone(), model);
-                let (config, runtime) = (config.clone(), runtime.clone());
-                builder = builder.add(
-                    spec,
-                    move || foretell(&stores.0, &models.0),
-                    move || stores.1.is_on_disk(&models.1),
-                    move |vad| load(&stores.2.find(&models.2)?, vad, &config, &runtime),
-                )?;
-            }
-        }
+        let rank = |entry: &Entry| u32::from(entry.engine == pocketsphinx::NAME);
+        let (loading, config) = (Arc::clone(&vad), config.clone());
+        let mut builder = Builder::new(residents, vad, vad_ready).prefer(preferred);
+        builder.roster = builder.roster.add_task(
+            store,
+            "asr",
+            |engine| is_chosen(choice, engine),
+            rank,
+            foretell,
+            move |installed| shelf(&loading, &|vad| load(installed, vad, &config, &runtime)),
+        )?;
         Ok(builder.build())
     }
 }
@@ -146,22 +125,14 @@ fn load(
     }
 }
 
-/// What a model's own small files say about it. They are verified first, as before a load: that reads all files once.
-fn foretell(store: &Store, model: &ModelRef) -> Option<EngineInfo> {
-    let said = || -> Result<Option<EngineInfo>, BoxError> {
-        let installed = store.find(model)?;
-        let (model, digest) = names(&installed);
-        match installed.engine.as_str() {
-            whisper::NAME => Ok(whisper::foretell(&folder(&installed), model, digest)?),
-            pocketsphinx::NAME => Ok(Some(pocketsphinx::info(model, digest))),
-            _ => Ok(None),
-        }
-    };
-    // Whoever asks for the model is told; here it is listed by its name alone.
-    said().unwrap_or_else(|error| {
-        tracing::debug!(%model, error = %polyphony_error::chain(&*error), "a model says nothing about itself");
-        None
-    })
+/// What a model's own small files say about it.
+fn foretell(installed: &Installed) -> Result<Option<EngineInfo>, BoxError> {
+    let (model, digest) = names(installed);
+    match installed.engine.as_str() {
+        whisper::NAME => Ok(whisper::foretell(&folder(installed), model, digest)?),
+        pocketsphinx::NAME => Ok(Some(pocketsphinx::info(model, digest))),
+        _ => Ok(None),
+    }
 }
 
 fn names(installed: &Installed) -> (String, String) {

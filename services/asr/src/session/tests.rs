@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use polyphony_models::Provenance;
 use proptest::prelude::*;
 
 use super::*;
@@ -27,11 +28,11 @@ impl Engine for Counter {
         &self.info
     }
 
-    fn recognize(&self, audio: &[f32], _: &DecodeOptions, _: &CancelFlag) -> Result<Transcript, Error> {
+    fn recognize(&self, audio: &[f32], _: &DecodeOptions, _: &Cancel) -> Result<Transcript, Error> {
         Ok(count(audio.len()))
     }
 
-    fn utterance(&self, _: &DecodeOptions, _: &CancelFlag) -> Result<Box<dyn Utterance>, Error> {
+    fn utterance(&self, _: &DecodeOptions, _: &Cancel) -> Result<Box<dyn Utterance>, Error> {
         Ok(Box::new(Counting {
             samples: 0,
             cost: self.cost,
@@ -106,11 +107,14 @@ fn pass(time: Duration) {
 
 fn engine(cost: Duration, commit: Commit) -> Arc<dyn Engine> {
     let info = EngineInfo {
-        engine: "counter",
-        version: "1".to_owned(),
-        model: "counter".to_owned(),
-        digest: "sha256:0".to_owned(),
-        device: "cpu".to_owned(),
+        made: Provenance {
+            engine: "counter",
+            version: "1".to_owned(),
+            model: "counter".to_owned(),
+            digest: "sha256:0".to_owned(),
+            device: "cpu".to_owned(),
+            degraded: None,
+        },
         languages: vec!["en".to_owned()],
         detects_language: false,
         translates: false,
@@ -118,7 +122,6 @@ fn engine(cost: Duration, commit: Commit) -> Arc<dyn Engine> {
         word_confidence: false,
         commit,
         partial_interval: Duration::from_millis(500),
-        degraded: None,
     };
     Arc::new(Counter { info, cost })
 }
@@ -143,7 +146,7 @@ fn session(settings: Settings) -> Session {
 
 fn with(settings: Settings, cost: Duration, commit: Commit) -> Session {
     let engine = engine(cost, commit);
-    Session::new(settings, engine, Box::new(Loud), &CancelFlag::default()).expect("a session")
+    Session::new(settings, engine, Box::new(Loud), &Cancel::default()).expect("a session")
 }
 
 /// Seconds of silence and speech, by turns.
@@ -394,7 +397,7 @@ fn an_early_pause_is_told_with_stability_one() {
 
 #[test]
 fn a_cancelled_stream_stops_at_the_next_frame() {
-    let cancel = CancelFlag::default();
+    let cancel = Cancel::default();
     let engine = engine(Duration::ZERO, Commit::LocalAgreement);
     let mut stream = Session::new(settings(), engine, Box::new(Loud), &cancel).expect("a session");
     cancel.cancel();
@@ -414,7 +417,7 @@ fn a_failure_of_the_model_ends_the_stream() {
     }
     let vad = Box::new(Broken);
     let engine = engine(Duration::ZERO, Commit::LocalAgreement);
-    let mut stream = Session::new(settings(), engine, vad, &CancelFlag::default()).expect("a session");
+    let mut stream = Session::new(settings(), engine, vad, &Cancel::default()).expect("a session");
     assert!(stream.push(&sound(&[1.0]), &mut Vec::new()).is_err());
 }
 

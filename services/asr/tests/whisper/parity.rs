@@ -1,6 +1,6 @@
 //! The same tokens, times and log-probabilities as the reference.
 
-use polyphony_asr::domain::{CancelFlag, DecodeOptions, Task};
+use polyphony_asr::domain::{Cancel, DecodeOptions, Task};
 use polyphony_asr::engine::Engine;
 use polyphony_asr::engine::whisper::{Thresholds, TokenSegment, WhisperEngine};
 use serde::Deserialize;
@@ -95,7 +95,7 @@ fn check_case(engine: &WhisperEngine, model: &str, case: &Case) {
         .map(|(no_speech, log_prob)| Thresholds { no_speech, log_prob });
     let audio = synthetic_speech(case.seconds);
     let got = engine
-        .transcribe(&audio, &options, thresholds, &CancelFlag::default())
+        .transcribe(&audio, &options, thresholds, &Cancel::default())
         .expect("transcription");
 
     let at = format!("{model} {}", case.name);
@@ -156,7 +156,11 @@ fn what_the_model_can_do_is_read_from_its_files() {
     let info = english.info();
     assert_eq!(info.languages, ["en"]);
     assert!(!info.detects_language && !info.translates && info.takes_prompt);
-    assert!(info.version.starts_with("onnxruntime 1."), "{}", info.version);
+    assert!(
+        info.made.version.starts_with("onnxruntime 1."),
+        "{}",
+        info.made.version
+    );
 
     let multilingual = load(&folder("multi-128"));
     assert_eq!(multilingual.info().languages, ["en", "zh", "de", "es", "ru"]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use polyphony_asr::Error;
-use polyphony_asr::domain::{CancelFlag, DecodeOptions, Task, TimingSource};
+use polyphony_asr::domain::{Cancel, DecodeOptions, Task, TimingSource};
 use polyphony_asr::engine::Engine;
 use polyphony_error::{Fault, Kind};
 
@@ -20,12 +20,10 @@ fn an_utterance_ends_as_the_recording_does_however_it_is_cut() {
     };
     let audio = synthetic_speech(9);
     let whole = engine
-        .recognize(&audio, &options, &CancelFlag::default())
+        .recognize(&audio, &options, &Cancel::default())
         .expect("transcript");
     for size in [160, 7_001, audio.len()] {
-        let mut utterance = engine
-            .utterance(&options, &CancelFlag::default())
-            .expect("utterance");
+        let mut utterance = engine.utterance(&options, &Cancel::default()).expect("utterance");
         for chunk in audio.chunks(size) {
             utterance.accept(chunk).expect("accepted");
         }
@@ -43,7 +41,7 @@ fn words_have_times_even_where_the_model_gives_none() {
         ..DecodeOptions::default()
     };
     let transcript = engine
-        .recognize(&synthetic_speech(9), &options, &CancelFlag::default())
+        .recognize(&synthetic_speech(9), &options, &Cancel::default())
         .expect("transcript");
     assert!(!transcript.segments.is_empty());
     for segment in &transcript.segments {
@@ -71,7 +69,7 @@ fn nothing_in_nothing_out() {
     let engine = load(&folder("en-80"));
     for audio in [&[][..], &[0.1; 159][..]] {
         let transcript = engine
-            .recognize(audio, &DecodeOptions::default(), &CancelFlag::default())
+            .recognize(audio, &DecodeOptions::default(), &Cancel::default())
             .expect("transcript");
         assert!(transcript.segments.is_empty());
     }
@@ -81,7 +79,7 @@ fn nothing_in_nothing_out() {
 fn cancelling_stops_a_long_recording() {
     let engine = load(&folder("en-80"));
     let audio = synthetic_speech(60).repeat(30);
-    let cancel = CancelFlag::default();
+    let cancel = Cancel::default();
     let started = Instant::now();
     let result = std::thread::scope(|scope| {
         let running = scope.spawn(|| engine.recognize(&audio, &DecodeOptions::default(), &cancel));
@@ -101,7 +99,7 @@ fn cancelling_stops_a_long_recording() {
 fn what_the_model_cannot_do_is_refused_by_field() {
     let refused = |model: &str, options: DecodeOptions| {
         let error = load(&folder(model))
-            .recognize(&[0.0; 16_000], &options, &CancelFlag::default())
+            .recognize(&[0.0; 16_000], &options, &Cancel::default())
             .expect_err(model);
         let fault = Fault::from(error);
         assert_eq!(fault.kind, Kind::InvalidArgument, "{fault}");
@@ -134,7 +132,7 @@ fn a_prompt_cannot_give_orders() {
             ..DecodeOptions::default()
         };
         engine
-            .recognize(&synthetic_speech(9), &options, &CancelFlag::default())
+            .recognize(&synthetic_speech(9), &options, &Cancel::default())
             .expect("transcript")
     };
     assert_eq!(
@@ -163,7 +161,7 @@ fn a_model_of_16_bits_in_a_folder_of_its_own_loads_and_hears_the_same() {
     }
     let audio = synthetic_speech(9);
     let hear = |folder: &std::path::Path| {
-        let recognized = load(folder).recognize(&audio, &DecodeOptions::default(), &CancelFlag::default());
+        let recognized = load(folder).recognize(&audio, &DecodeOptions::default(), &Cancel::default());
         recognized.expect("transcript").segments
     };
     let (whole, half) = (hear(&source), hear(halves.path()));

@@ -40,7 +40,11 @@ impl RequestId {
 
     /// The name of a call as text; empty outside of the chassis' layers.
     pub fn of_call<T>(request: &tonic::Request<T>) -> String {
-        request.extensions().get::<Self>().map(ToString::to_string).unwrap_or_default()
+        request
+            .extensions()
+            .get::<Self>()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 
     pub(crate) fn header(&self) -> HeaderValue {

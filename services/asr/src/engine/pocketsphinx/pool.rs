@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::ffi::{self, Decoder, Sphinx};
-use crate::domain::CancelFlag;
+use crate::domain::Cancel;
 
 /// How often a waiting caller looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(20);
@@ -59,7 +59,7 @@ impl Pool {
     }
 
     /// A decoder; `None` when `cancel` was set while waiting for one.
-    pub(super) fn check_out(self: &Arc<Self>, cancel: &CancelFlag) -> Result<Option<Checkout>, ffi::Error> {
+    pub(super) fn check_out(self: &Arc<Self>, cancel: &Cancel) -> Result<Option<Checkout>, ffi::Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let found = loop {
             if cancel.is_cancelled() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::ffi::{self, BLOCK, RawWord};
 use super::pool::Checkout;
-use crate::domain::{CancelFlag, TimingSource, Word};
+use crate::domain::{Cancel, TimingSource, Word};
 use crate::error::Error;
 
 /// Frames of 10 ms that are heard before the search begins. Of 0.3 to 2 s this had the lowest word error rate.
@@ -21,7 +21,7 @@ const FRAME: Duration = Duration::from_millis(10);
 /// An utterance being decoded.
 pub(super) struct Decoding {
     checkout: Checkout,
-    cancel: CancelFlag,
+    cancel: Cancel,
     dither: Dither,
     /// Features that were not searched yet.
     waiting: Vec<f32>,
@@ -47,7 +47,7 @@ const LEVEL: f32 = 8.0 / 32_768.0;
 
 impl Decoding {
     /// Begins an utterance. `whole`: it is all there, so its mean is known before the search.
-    pub(super) fn begin(mut checkout: Checkout, whole: bool, cancel: &CancelFlag) -> Result<Self, Error> {
+    pub(super) fn begin(mut checkout: Checkout, whole: bool, cancel: &Cancel) -> Result<Self, Error> {
         let decoder = checkout.decoder().map_err(failed)?;
         decoder.begin().map_err(failed)?;
         let width = decoder.width();

@@ -11,7 +11,7 @@ use super::rules::log_sum_exp;
 use super::scores::Attention;
 use super::vocabulary::Vocabulary;
 use super::words::{TimedWord, divide};
-use crate::domain::CancelFlag;
+use crate::domain::Cancel;
 
 /// Heads that follow the speech, of the layers that have any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub(super) fn align(
     audio: &Encoded,
     (positions, tick): (usize, f64),
     language: Option<&str>,
-    cancel: &CancelFlag,
+    cancel: &Cancel,
 ) -> Result<Vec<TimedWord>, WhisperError> {
     let words = divide(vocabulary, text, language)?;
     if words.is_empty() || positions == 0 {

@@ -8,7 +8,7 @@
 use polyphony_audio::mel::{MelFilters, Padding, Stft, WHISPER_HOP, WHISPER_SAMPLES};
 
 use super::error::WhisperError;
-use crate::domain::CancelFlag;
+use crate::domain::Cancel;
 
 /// Frames of a window: 30 s.
 pub(super) const WINDOW_FRAMES: usize = WHISPER_SAMPLES / WHISPER_HOP;
@@ -50,7 +50,7 @@ impl Extractor {
     pub(super) fn recording<'a>(
         &self,
         samples: &'a [f32],
-        cancel: &CancelFlag,
+        cancel: &Cancel,
     ) -> Result<Recording<'a>, WhisperError> {
         let mut extractor = self.clone();
         let mut loudest = FLOOR.log10() as f32;
@@ -119,7 +119,7 @@ mod tests {
             .collect();
         let extractor = Extractor::new(80).expect("80 bins");
         let mut recording = extractor
-            .recording(&samples, &CancelFlag::default())
+            .recording(&samples, &Cancel::default())
             .expect("features");
         assert_eq!(recording.frames(), 200);
         let whole = recording.window(0, 200);

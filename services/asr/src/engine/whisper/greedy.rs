@@ -7,7 +7,7 @@ use super::error::WhisperError;
 use super::network::{Encoded, Network};
 use super::rules::{Rules, log_sum_exp};
 use super::vocabulary::Vocabulary;
-use crate::domain::CancelFlag;
+use crate::domain::Cancel;
 
 /// What a window was decoded to.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ pub(super) fn decode(
     audio: &Encoded,
     orders: &Orders,
     text_context: usize,
-    cancel: &CancelFlag,
+    cancel: &Cancel,
 ) -> Result<Decoded, WhisperError> {
     let mut decoding = network.decode(audio, cancel)?;
     let mut scores = decoding.start(&orders.tokens)?;

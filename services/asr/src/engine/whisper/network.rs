@@ -18,7 +18,7 @@ use polyphony_inference::{Device, Lease, Loaded, Port, SessionPool, SessionSetti
 use super::error::WhisperError;
 use super::features::WINDOW_FRAMES;
 use super::scores::{Attention, Scores};
-use crate::domain::CancelFlag;
+use crate::domain::Cancel;
 
 /// The graphs of one model. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub(super) struct Decoding<'a> {
     memory: MemoryInfo<'static>,
     /// Where the scores go.
     host: MemoryInfo<'static>,
-    cancel: &'a CancelFlag,
+    cancel: &'a Cancel,
 }
 
 // === impl Network ===
@@ -145,7 +145,7 @@ impl Network {
     }
 
     /// Encodes a window of `[mels][3000]` features.
-    pub(super) fn encode(&self, features: Vec<f32>, cancel: &CancelFlag) -> Result<Encoded, WhisperError> {
+    pub(super) fn encode(&self, features: Vec<f32>, cancel: &Cancel) -> Result<Encoded, WhisperError> {
         let shape = [1, self.mels, WINDOW_FRAMES];
         let features: DynValue = match self.features {
             TensorElementType::Float16 => {
@@ -170,7 +170,7 @@ impl Network {
     pub(super) fn decode<'a>(
         &'a self,
         audio: &Encoded,
-        cancel: &'a CancelFlag,
+        cancel: &'a Cancel,
     ) -> Result<Decoding<'a>, WhisperError> {
         let session = self.decoder.lease_unless(|| cancel.is_cancelled())?;
         let mut binding = session.create_binding()?;

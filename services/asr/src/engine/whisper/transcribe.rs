@@ -19,7 +19,7 @@ use super::transcription::{Thresholds, TokenSegment, TokenWord, Transcription};
 use super::word_times::{Timed, assign};
 use super::words::by_share;
 use super::{Whisper, codes};
-use crate::domain::{CancelFlag, DecodeOptions, Task};
+use crate::domain::{Cancel, DecodeOptions, Task};
 
 /// What is wanted of a recording.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub(super) enum Words {
 struct Progress<'a> {
     whisper: &'a Whisper,
     wanted: Wanted<'a>,
-    cancel: &'a CancelFlag,
+    cancel: &'a Cancel,
     /// Start token, language, task.
     sequence: Vec<u32>,
     prompt: Vec<u32>,
@@ -62,7 +62,7 @@ pub(super) fn transcribe(
     whisper: &Whisper,
     audio: &[f32],
     wanted: Wanted<'_>,
-    cancel: &CancelFlag,
+    cancel: &Cancel,
 ) -> Result<Transcription, WhisperError> {
     let options = wanted.options;
     check(whisper, options)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::transcribe::{Wanted, Words};
 use super::{Whisper, WhisperEngine};
 use crate::Error;
-use crate::domain::{CancelFlag, DecodeOptions, Transcript};
+use crate::domain::{Cancel, DecodeOptions, Transcript};
 use crate::engine::Utterance;
 
 /// An utterance.
@@ -16,14 +16,14 @@ use crate::engine::Utterance;
 pub(super) struct WhisperUtterance {
     whisper: Arc<Whisper>,
     options: DecodeOptions,
-    cancel: CancelFlag,
+    cancel: Cancel,
     samples: Vec<f32>,
 }
 
 // === impl WhisperUtterance ===
 
 impl WhisperUtterance {
-    pub(super) fn new(whisper: Arc<Whisper>, options: DecodeOptions, cancel: CancelFlag) -> Self {
+    pub(super) fn new(whisper: Arc<Whisper>, options: DecodeOptions, cancel: Cancel) -> Self {
         Self {
             whisper,
             options,
