@@ -112,7 +112,7 @@ impl Builder {
 
 fn shelf(
     vad: &VadLoader,
-    load: &dyn Fn(&Arc<dyn VoiceActivity>) -> Result<Arc<dyn Engine>, BoxError>,
+    load: impl Fn(&Arc<dyn VoiceActivity>) -> Result<Arc<dyn Engine>, BoxError>,
 ) -> Result<Loaded<Shelf>, BoxError> {
     let vad = vad()?;
     let engine = load(&vad)?;

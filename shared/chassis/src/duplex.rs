@@ -203,12 +203,12 @@ impl<R> Outbox<R> {
 
 impl<C> Inbox<C> {
     /// What comes next; waits for it. None: the client is gone. Blocks.
-    pub fn next(&mut self) -> Option<Command<C>> {
+    pub fn recv(&mut self) -> Option<Command<C>> {
         self.0.blocking_recv()
     }
 
     /// What comes next, if it has come. Engines that are at work look here for a cancel.
-    pub fn try_next(&mut self) -> Option<Command<C>> {
+    pub fn try_recv(&mut self) -> Option<Command<C>> {
         self.0.try_recv().ok()
     }
 }

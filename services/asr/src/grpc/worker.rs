@@ -118,7 +118,7 @@ impl Worker {
         self.send_ready()?;
         while !self.session.is_over() {
             // A reader that ended without a word was stopped because the client is gone.
-            let command = commands.next().ok_or(Stop::Gone)?;
+            let command = commands.recv().ok_or(Stop::Gone)?;
             self.arrived = command.arrived;
             let done = self.step(command.what);
             // What was heard before an error is told before it.

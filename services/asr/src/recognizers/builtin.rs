@@ -66,7 +66,7 @@ impl Recognizers {
             |engine| is_chosen(choice, engine),
             rank,
             foretell,
-            move |installed| shelf(&loading, &|vad| load(installed, vad, &config, &runtime)),
+            move |installed| shelf(&loading, |vad| load(installed, vad, &config, &runtime)),
         )?;
         Ok(builder.build())
     }
