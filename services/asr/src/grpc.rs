@@ -167,7 +167,7 @@ impl AsrService for Asr {
             max_recognize_duration: Some(wire_duration(config.max_recognize_duration.get())),
             max_batch_duration: Some(wire_duration(config.max_batch_duration.get())),
             max_stream_duration: longest_stream.map(wire_duration),
-            max_message_bytes: config.server.limits.max_receive_message.bytes(),
+            max_message_bytes: config.server.limits.receive().bytes(),
         }))
     }
 }

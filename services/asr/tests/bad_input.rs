@@ -248,7 +248,7 @@ async fn configs_that_cannot_be_honoured_are_refused_by_field() {
 #[tokio::test]
 async fn bytes_beyond_the_limit_are_exhausted_not_parsed() {
     let mut config = config();
-    config.server.limits.max_receive_message = polyphony_config::ByteSize::kib(64);
+    config.server.limits.max_receive_message = Some(polyphony_config::ByteSize::kib(64));
     let served = served(config, Duration::ZERO).await;
     let request = pb::RecognizeRequest {
         config: None,

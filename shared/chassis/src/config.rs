@@ -56,8 +56,9 @@ pub struct LimitsConfig {
     /// Calls and streams in flight in the whole process; one more is refused with `RESOURCE_EXHAUSTED`, never queued.
     /// Health and reflection are not counted. Default 512.
     pub max_in_flight: usize,
-    /// The largest message received, after decompression. Default 4 MiB, as gRPC.
-    pub max_receive_message: ByteSize,
+    /// The largest message received, after decompression. None: 4 MiB, as gRPC; 32 MiB where recordings or documents
+    /// come whole.
+    pub max_receive_message: Option<ByteSize>,
     /// The largest message sent. Default 4 MiB, which is what clients accept unless told otherwise.
     pub max_send_message: ByteSize,
     /// Gzip replies to callers that accept it. Gzipped requests are always understood. Off by default: most replies
@@ -185,11 +186,23 @@ impl ServerConfig {
 
 // === impl LimitsConfig ===
 
+impl LimitsConfig {
+    /// The largest message received.
+    pub fn receive(&self) -> ByteSize {
+        self.max_receive_message.unwrap_or(ByteSize::mib(4))
+    }
+
+    /// For a service to which recordings or documents come whole: its own default.
+    pub fn take_media(&mut self) {
+        self.max_receive_message.get_or_insert(ByteSize::mib(32));
+    }
+}
+
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             max_in_flight: 512,
-            max_receive_message: ByteSize::mib(4),
+            max_receive_message: None,
             max_send_message: ByteSize::mib(4),
             gzip_replies: false,
         }

@@ -51,7 +51,7 @@ macro_rules! client {
     ($client:expr, $limits:expr) => {{
         let limits: &$crate::config::LimitsConfig = $limits;
         $client
-            .max_decoding_message_size(limits.max_receive_message.as_usize())
+            .max_decoding_message_size(limits.receive().as_usize())
             .max_encoding_message_size(limits.max_send_message.as_usize())
             .accept_compressed($crate::reexport::Gzip)
     }};

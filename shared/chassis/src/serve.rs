@@ -79,7 +79,7 @@ macro_rules! server {
     ($server:expr, $limits:expr) => {{
         let limits: &$crate::config::LimitsConfig = $limits;
         let server = $server
-            .max_decoding_message_size(limits.max_receive_message.as_usize())
+            .max_decoding_message_size(limits.receive().as_usize())
             .max_encoding_message_size(limits.max_send_message.as_usize())
             .accept_compressed($crate::reexport::Gzip);
         if limits.gzip_replies {

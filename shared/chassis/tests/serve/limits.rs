@@ -26,7 +26,7 @@ fn of_size(size: usize) -> Ask {
 #[tokio::test]
 async fn a_message_over_the_limit_is_resource_exhausted_either_way() {
     let mut config = ServerConfig::default();
-    config.limits.max_receive_message = ByteSize::kib(64);
+    config.limits.max_receive_message = Some(ByteSize::kib(64));
     config.limits.max_send_message = ByteSize::kib(64);
     let server = start(config).await;
     let mut client = server.client().await;
