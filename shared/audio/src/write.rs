@@ -45,7 +45,7 @@ pub fn append_samples(out: &mut Vec<u8>, samples: &[f32], format: WavFormat) {
     }
 }
 
-fn wav_header(spec: Spec, format: WavFormat, data: u32) -> [u8; 44] {
+pub(crate) fn wav_header(spec: Spec, format: WavFormat, data: u32) -> [u8; 44] {
     let (rate, channels, width) = (spec.rate.hz(), spec.channels.count() as u32, format.bytes());
     let mut header = [0; 44];
     header[0..4].copy_from_slice(b"RIFF");
