@@ -1,1 +1,3 @@
 //! Speech synthesis: text in, speech out, as it is written.
+
+pub mod voices;
