@@ -1,3 +1,9 @@
 //! Speech synthesis: text in, speech out, as it is written.
 
+pub mod clauses;
+pub mod domain;
+pub mod engine;
+mod error;
 pub mod voices;
+
+pub use error::Error;

@@ -1,0 +1,73 @@
+//! Who calls, as far as voices are concerned: the names in a certificate that was verified, or nobody in particular.
+//!
+//! Without client certificates all callers are one, who owns what is owned by "anonymous". Behind a gateway that speaks
+//! for its clients, the gateway is the caller.
+
+use polyphony_chassis::Peer;
+
+/// What the owner of a voice is called where callers have no names.
+pub const ANONYMOUS: &str = "anonymous";
+
+/// Who calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Nobody in particular, where it is none.
+    names: Option<Vec<String>>,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Who sent this request.
+    pub fn of<T>(request: &tonic::Request<T>) -> Self {
+        let peer = request.extensions().get::<Peer>();
+        let identity = peer.and_then(|peer| peer.identity.as_deref());
+        Self {
+            names: identity.map(|identity| identity.uris.iter().chain(&identity.dns).cloned().collect()),
+        }
+    }
+
+    /// Whether this is a name of the caller.
+    pub fn is(&self, name: &str) -> bool {
+        match &self.names {
+            None => name == ANONYMOUS,
+            // A certificate cannot claim what belongs to callers without one.
+            Some(names) => name != ANONYMOUS && names.iter().any(|own| own == name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use polyphony_chassis::Identity;
+
+    use super::*;
+
+    fn caller(identity: Option<Identity>) -> Caller {
+        let mut request = tonic::Request::new(());
+        request.extensions_mut().insert(Peer {
+            addr: ([127, 0, 0, 1], 1).into(),
+            identity: identity.map(Arc::new),
+        });
+        Caller::of(&request)
+    }
+
+    #[test]
+    fn a_caller_is_each_of_its_verified_names_and_no_other() {
+        let books = caller(Some(Identity {
+            uris: vec!["spiffe://example.org/books".to_owned()],
+            dns: vec!["books.example.org".to_owned(), ANONYMOUS.to_owned()],
+        }));
+        assert!(books.is("spiffe://example.org/books") && books.is("books.example.org"));
+        assert!(!books.is("spiffe://example.org/radio") && !books.is(ANONYMOUS) && !books.is(""));
+    }
+
+    #[test]
+    fn without_certificates_all_are_one() {
+        let nobody = caller(None);
+        assert!(nobody.is(ANONYMOUS) && !nobody.is("spiffe://example.org/books"));
+        assert_eq!(nobody, Caller::of(&tonic::Request::new(())));
+    }
+}
