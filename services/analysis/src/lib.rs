@@ -2,3 +2,5 @@
 
 pub mod domain;
 pub mod engine;
+pub mod features;
+pub mod pitch;
