@@ -2,42 +2,77 @@
 //!
 //! It also reads from the contract which methods are unary: only those get a deadline when the client sets none.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use polyphony_gateway_core::{EndpointConfig, MeshConfig, RouteConfig};
-use polyphony_proto::{asr, google, models};
+use polyphony_proto::{align, analysis, asr, diar, google, models, ocr, tts};
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
-/// A service of the mesh: its cluster, its endpoint on loopback, and what it answers.
+/// A service of the mesh: its cluster, its endpoint on loopback, and what it answers. What several answer goes to the first
+/// of them that is there.
 struct Service {
     cluster: &'static str,
     endpoint: &'static str,
     routes: &'static [&'static str],
 }
 
+const MODELS: &str = "polyphony.models.v1.";
+const OPERATIONS: &str = "google.longrunning.Operations";
+
 /// The services that are built. Ports are those of a service started without a configuration.
-const SERVICES: [Service; 1] = [Service {
-    cluster: "asr",
-    endpoint: "127.0.0.1:7001",
-    routes: &[
-        "polyphony.asr.v1.",
-        "polyphony.models.v1.",
-        "google.longrunning.Operations",
-    ],
-}];
+const SERVICES: [Service; 6] = [
+    Service {
+        cluster: "asr",
+        endpoint: "127.0.0.1:7001",
+        routes: &["polyphony.asr.v1.", MODELS, OPERATIONS],
+    },
+    Service {
+        cluster: "align",
+        endpoint: "127.0.0.1:7002",
+        routes: &["polyphony.align.v1.", MODELS],
+    },
+    Service {
+        cluster: "diar",
+        endpoint: "127.0.0.1:7003",
+        routes: &["polyphony.diar.v1.", MODELS],
+    },
+    Service {
+        cluster: "tts",
+        endpoint: "127.0.0.1:7005",
+        routes: &["polyphony.tts.v1.", MODELS],
+    },
+    Service {
+        cluster: "ocr",
+        endpoint: "127.0.0.1:7006",
+        routes: &["polyphony.ocr.v1.", MODELS, OPERATIONS],
+    },
+    Service {
+        cluster: "analysis",
+        endpoint: "127.0.0.1:7009",
+        routes: &["polyphony.analysis.v1.", MODELS],
+    },
+];
 
 /// The contract of those services.
-const DESCRIPTORS: [&[u8]; 3] = [
+const DESCRIPTORS: [&[u8]; 8] = [
     asr::v1::FILE_DESCRIPTOR_SET,
+    align::v1::FILE_DESCRIPTOR_SET,
+    diar::v1::FILE_DESCRIPTOR_SET,
+    tts::v1::FILE_DESCRIPTOR_SET,
+    ocr::v1::FILE_DESCRIPTOR_SET,
+    analysis::v1::FILE_DESCRIPTOR_SET,
     models::v1::FILE_DESCRIPTOR_SET,
     google::longrunning::FILE_DESCRIPTOR_SET,
 ];
 
-/// Adds the clusters, endpoints and routes that the configuration does not define itself. A cluster with endpoints keeps
-/// them, and a rule that it does route stays routed as it says.
-pub(crate) fn complete(mesh: &mut MeshConfig) {
+/// Adds the clusters, endpoints and routes that the configuration does not define itself, but for services that are
+/// `absent`. A cluster with endpoints keeps them, and a rule that it does route stays routed as it says.
+pub(crate) fn complete(mesh: &mut MeshConfig, absent: &BTreeSet<String>) {
     for service in SERVICES {
+        if absent.contains(service.cluster) && !mesh.clusters.contains_key(service.cluster) {
+            continue;
+        }
         let cluster = mesh.clusters.entry(service.cluster.to_owned()).or_default();
         if cluster.endpoints.is_empty() {
             cluster.endpoints.push(EndpointConfig::new(service.endpoint));
@@ -85,18 +120,43 @@ mod tests {
     #[test]
     fn a_bare_gateway_routes_every_service_that_is_built() {
         let mut config = MeshConfig::default();
-        complete(&mut config);
+        complete(&mut config, &BTreeSet::new());
         let mesh = config
             .resolve(Timeouts::default(), unary_methods())
             .expect("valid");
-        for path in [
-            "/polyphony.asr.v1.AsrService/StreamingRecognize",
-            "/polyphony.models.v1.ModelService/ListModels",
-            "/google.longrunning.Operations/GetOperation",
+        for (path, cluster) in [
+            ("/polyphony.asr.v1.AsrService/StreamingRecognize", "asr"),
+            ("/polyphony.models.v1.ModelService/ListModels", "asr"),
+            ("/google.longrunning.Operations/GetOperation", "asr"),
+            ("/polyphony.align.v1.AlignService/Align", "align"),
+            ("/polyphony.diar.v1.DiarService/Diarize", "diar"),
+            ("/polyphony.tts.v1.TtsService/Synthesize", "tts"),
+            ("/polyphony.ocr.v1.OcrService/StreamDocument", "ocr"),
+            ("/polyphony.analysis.v1.AnalysisService/Pitch", "analysis"),
         ] {
-            assert_eq!(mesh.routes.find(path).expect(path).cluster, "asr");
+            assert_eq!(mesh.routes.find(path).expect(path).cluster, cluster);
         }
         assert!(mesh.routes.find("/google.longrunning.OperationsToo/X").is_none());
+    }
+
+    #[test]
+    fn what_several_answer_goes_to_the_first_that_is_there() {
+        let mut config = MeshConfig::default();
+        let absent = ["asr", "align", "diar"].map(str::to_owned).into();
+        complete(&mut config, &absent);
+        let mesh = config
+            .resolve(Timeouts::default(), unary_methods())
+            .expect("valid");
+        let cluster = |path| mesh.routes.find(path).map(|route| route.cluster.clone());
+        assert!(cluster("/polyphony.asr.v1.AsrService/Recognize").is_none());
+        assert_eq!(
+            cluster("/polyphony.models.v1.ModelService/ListModels").as_deref(),
+            Some("tts")
+        );
+        assert_eq!(
+            cluster("/google.longrunning.Operations/GetOperation").as_deref(),
+            Some("ocr")
+        );
     }
 
     #[test]
@@ -111,7 +171,7 @@ mod tests {
         config
             .routes
             .push(RouteConfig::new("polyphony.models.v1.", "mine"));
-        complete(&mut config);
+        complete(&mut config, &BTreeSet::new());
         let mesh = config
             .resolve(Timeouts::default(), HashSet::new())
             .expect("valid");
@@ -124,7 +184,7 @@ mod tests {
     fn a_cluster_that_only_says_how_keeps_where() {
         let mut config = MeshConfig::default();
         config.clusters.insert("asr".to_owned(), ClusterConfig::default());
-        complete(&mut config);
+        complete(&mut config, &BTreeSet::new());
         assert_eq!(
             config.clusters["asr"].endpoints,
             [EndpointConfig::new("127.0.0.1:7001")]

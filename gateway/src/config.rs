@@ -1,6 +1,6 @@
 //! The section `[gateway]`: where the door listens, and what the mesh behind it looks like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub struct GatewayConfig {
     keys: Keys,
     server: ServerConfig,
     spans: bool,
+    /// Built-in services that are not to be found.
+    absent: BTreeSet<String>,
 }
 
 /// Every key of the section.
@@ -93,6 +95,11 @@ impl GatewayConfig {
         cluster.endpoints = vec![EndpointConfig::new(addr.to_string())];
     }
 
+    /// Nothing is routed to this service unless the configuration says where it is.
+    pub fn leave_out(&mut self, cluster: &str) {
+        self.absent.insert(cluster.to_owned());
+    }
+
     /// Gives each call a span of the gateway's own, between its client's and its service's. Without it the client's trace
     /// passes through as it came, at no cost.
     #[must_use]
@@ -116,7 +123,7 @@ impl GatewayConfig {
             routes: self.keys.routes.clone(),
         };
         if self.keys.builtin_routes {
-            builtin::complete(&mut mesh);
+            builtin::complete(&mut mesh, &self.absent);
         }
         let limit = |key: HumanDuration| (key.get() > Duration::ZERO).then_some(key.get());
         let timeouts = Timeouts {
@@ -153,6 +160,7 @@ impl From<Keys> for GatewayConfig {
             keys,
             server,
             spans: false,
+            absent: BTreeSet::new(),
         }
     }
 }

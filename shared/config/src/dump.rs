@@ -1,5 +1,6 @@
 //! The effective configuration as TOML, each key with where it came from, secrets redacted.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::{Error, Layers};
 pub struct Dump<'a> {
     layers: &'a Layers,
     text: String,
+    shown: BTreeSet<String>,
 }
 
 // === impl Dump ===
@@ -24,10 +26,15 @@ impl<'a> Dump<'a> {
         if let Some(file) = layers.file() {
             let _infallible = writeln!(text, "# file: {}", file.display());
         }
-        Self { layers, text }
+        Self {
+            layers,
+            text,
+            shown: BTreeSet::new(),
+        }
     }
 
-    /// Adds a section as it is after [`Layers::section`]. Keys are sorted; a [`Secret`](crate::Secret) is redacted.
+    /// Adds a section as it is after [`Layers::section`], once: programs of one process share some. Keys are sorted; a
+    /// [`Secret`](crate::Secret) is redacted.
     ///
     /// # Errors
     /// [`Error::Unprintable`] if the struct is not a map of plain values.
@@ -36,7 +43,9 @@ impl<'a> Dump<'a> {
             section: name.to_owned(),
             source,
         })?;
-        self.table(&mut vec![name.to_owned()], name, &value, false);
+        if self.shown.insert(name.to_owned()) {
+            self.table(&mut vec![name.to_owned()], name, &value, false);
+        }
         Ok(self)
     }
 

@@ -25,6 +25,8 @@ pub struct Reference {
     /// The sections checked so far, as the file shows them.
     shown: serde_json::Map<String, Json>,
     mismatches: Vec<Mismatch>,
+    /// Tables whose keys another section shows.
+    elsewhere: Vec<String>,
 }
 
 /// One lie of a reference file.
@@ -69,6 +71,7 @@ impl Reference {
             full: layers(&Self::uncommented(text))?,
             shown: serde_json::Map::new(),
             mismatches: Vec::new(),
+            elsewhere: Vec::new(),
         })
     }
 
@@ -81,6 +84,14 @@ impl Reference {
             _ => line,
         });
         lines.flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// The keys of this table, as `align.server`, are those that another section shows. To be called before the section is
+    /// checked.
+    #[must_use]
+    pub fn elsewhere(mut self, key: &str) -> Self {
+        self.elsewhere.push(key.to_owned());
+        self
     }
 
     /// Checks section `[name]` against the defaults of its type.
@@ -96,7 +107,11 @@ impl Reference {
             match layers.section::<T>(name) {
                 Ok(section) => {
                     let shown = printed(name, &section)?;
-                    let comparison = Comparison { layers, active };
+                    let comparison = Comparison {
+                        layers,
+                        active,
+                        elsewhere: &self.elsewhere,
+                    };
                     comparison.compare(&mut vec![name.to_owned()], &default, &shown, &mut self.mismatches);
                     if !active {
                         self.shown.insert(name.to_owned(), shown);
@@ -121,6 +136,7 @@ impl Reference {
         let comparison = Comparison {
             layers: &self.full,
             active: false,
+            elsewhere: &self.elsewhere,
         };
         comparison.compare(&mut path, &default, &shown, &mut self.mismatches);
         Ok(self)
@@ -144,12 +160,16 @@ impl Reference {
 struct Comparison<'a> {
     layers: &'a Layers,
     active: bool,
+    elsewhere: &'a [String],
 }
 
 // === impl Comparison ===
 
 impl Comparison<'_> {
     fn compare(&self, path: &mut Vec<String>, default: &Json, shown: &Json, out: &mut Vec<Mismatch>) {
+        if self.elsewhere.contains(&path.join(".")) {
+            return;
+        }
         if let Json::Object(defaults) = default
             && !defaults.is_empty()
         {
