@@ -209,6 +209,16 @@ impl Encoder {
         }
     }
 
+    /// Frames that can be heard of the bytes so far; none for MP3, which does not say.
+    pub fn heard(&self) -> Option<u64> {
+        match &self.inner {
+            Inner::Linear16 | Inner::Float32 | Inner::MuLaw | Inner::ALaw | Inner::Wav => Some(self.frames),
+            Inner::Flac(writer) => Some(writer.heard()),
+            Inner::OggOpus(writer) => Some(writer.heard()),
+            Inner::Mp3(_) => None,
+        }
+    }
+
     /// Appends the tail. Gives the bytes that belong at the very beginning instead of those that went there, now that the
     /// length is known; none for raw samples and Ogg. Without them a WAV and a FLAC are valid and of unknown length, and
     /// an MP3 begins with a frame of silence.

@@ -95,6 +95,11 @@ impl Writer {
         head
     }
 
+    /// Frames in the blocks that are written.
+    pub(super) fn heard(&self) -> u64 {
+        self.context.total_samples() as u64
+    }
+
     pub(super) fn push(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<(), Error> {
         let full = BLOCK * self.spec.channels.count();
         let mut samples = samples;

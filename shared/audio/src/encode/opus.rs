@@ -40,6 +40,8 @@ pub(super) struct Writer {
     /// Packets that were made.
     made: u64,
     in_page: u32,
+    /// Packets in pages that are over.
+    out: u64,
     /// Frames that went in.
     frames: u64,
     /// At 48 kHz.
@@ -101,6 +103,7 @@ impl Writer {
             held: None,
             made: 0,
             in_page: 0,
+            out: 0,
             frames: 0,
             pre_skip: u64::from(delay) * u64::from(INSIDE / spec.rate.hz()),
             begun: false,
@@ -133,6 +136,13 @@ impl Writer {
         self.release(PacketWriteEndInfo::EndStream, end)?;
         self.take(out);
         Ok(())
+    }
+
+    /// Frames that can be heard of the pages that are over.
+    pub(super) fn heard(&self) -> u64 {
+        let inside = u64::from(INSIDE / self.spec.rate.hz());
+        let frames = (self.out * self.granule()).saturating_sub(self.pre_skip) / inside;
+        frames.min(self.frames)
     }
 
     /// Samples of all channels in a packet.
@@ -182,10 +192,12 @@ impl Writer {
         let Some(packet) = self.held.take() else {
             return Ok(());
         };
-        self.in_page = match end {
-            PacketWriteEndInfo::NormalPacket => self.in_page + 1,
-            PacketWriteEndInfo::EndPage | PacketWriteEndInfo::EndStream => 0,
-        };
+        match end {
+            PacketWriteEndInfo::NormalPacket => self.in_page += 1,
+            PacketWriteEndInfo::EndPage | PacketWriteEndInfo::EndStream => {
+                (self.in_page, self.out) = (0, self.made);
+            }
+        }
         self.write(packet, end, position)
     }
 

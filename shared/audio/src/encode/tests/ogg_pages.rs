@@ -75,6 +75,7 @@ fn a_flush_gives_all_but_what_the_codec_needs() {
         position = packet.absgp_page();
     }
     assert_eq!(position, 24_000);
+    assert_eq!(encoder.heard(), Some(24_000 - 312));
     // Flushing again, or with less than a packet, gives nothing.
     let before = out.len();
     encoder.flush(&mut out).expect("flushed");
