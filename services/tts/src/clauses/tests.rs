@@ -135,7 +135,7 @@ fn a_document_is_cut_with_its_pauses() {
     let say = |text: &str| Item::Say(Script::plain(text, 0), Prosody::NATURAL);
     let pause = Item::Break(Duration::from_millis(100));
     let parts = parts(
-        vec![pause.clone(), say("One. Two. "), pause.clone(), say("Three")],
+        vec![pause.clone(), say("One. Two. "), pause, say("Three")],
         Cutting::SENTENCES,
     );
     let told: Vec<Vec<String>> = parts
