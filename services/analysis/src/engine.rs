@@ -4,13 +4,15 @@
 //! state machine fed with samples ([`PitchFollower`], [`Separator`]), so it is tested without a socket. What is measured
 //! without a model (loudness, tempo, spectra) is no engine.
 
+pub mod crepe;
 mod error;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use polyphony_audio::pcm::{Pcm, Spec};
 use polyphony_inference::Cancel;
-use polyphony_models::Provenance;
+use polyphony_models::{Installed, Provenance};
 
 pub use error::Error;
 
@@ -122,4 +124,13 @@ pub trait StemSink {
     fn progress(&mut self, _done: Duration) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// The graphs among the files of a model, in the order of their names.
+fn graphs(installed: &Installed) -> Vec<PathBuf> {
+    let names = installed.files.iter().map(|file| file.path.as_str());
+    names
+        .filter(|name| name.ends_with(".onnx"))
+        .filter_map(|name| installed.path(name))
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! The integration tests of this crate, in one binary so that they link once.
 //!
-//! `features` compares with librosa and pyloudnorm.
+//! `engines` compares with torchcrepe and demucs; `features` compares with librosa and pyloudnorm.
 
+mod engines;
 mod features;
