@@ -1,0 +1,7 @@
+//! Text recognition as a process of its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    polyphony_ocr::reader::run_if_asked().unwrap_or(ExitCode::FAILURE)
+}
