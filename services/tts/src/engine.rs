@@ -4,6 +4,12 @@
 //! utterance, of a clause or more, and gives audio in the order of time, each word with the audio in which it begins.
 //! What rate, pitch, volume and pauses an engine's model has not is done to its audio here, for all alike.
 
+mod delivery;
+pub mod espeak;
+mod pauses;
+mod shape;
+mod stretch;
+
 use crate::domain::{Cancel, EngineInfo, Piece, Utterance};
 use crate::error::Error;
 

@@ -204,7 +204,10 @@ fn what_is_no_document_is_refused_once_and_clearly() {
         ),
         (deep(40), "deeper than 32"),
         (deep(3_000), "deeper than 32"),
-        (format!("<speak>{}</speak>", "<!---->".repeat(9_000)), "more than 5000"),
+        (
+            format!("<speak>{}</speak>", "<!---->".repeat(9_000)),
+            "more than 5000",
+        ),
         (format!("<speak>{}</speak>", "a".repeat(70_000)), "at most"),
     ] {
         let error = compile(&document, 0, "en").expect_err(&document[..document.len().min(60)]);
