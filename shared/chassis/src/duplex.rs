@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use polyphony_error::{Fault, Kind};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
@@ -205,6 +207,15 @@ impl<C> Inbox<C> {
     /// What comes next; waits for it. None: the client is gone. Blocks.
     pub fn recv(&mut self) -> Option<Command<C>> {
         self.0.blocking_recv()
+    }
+
+    /// What comes next, if it comes in time. None: the client is gone. Blocks; only for the thread of a worker.
+    ///
+    /// # Errors
+    /// When nothing came in time.
+    pub fn recv_within(&mut self, patience: Duration) -> Result<Option<Command<C>>, Elapsed> {
+        let next = async { timeout(patience, self.0.recv()).await };
+        Handle::current().block_on(next)
     }
 
     /// What comes next, if it has come. Engines that are at work look here for a cancel.

@@ -12,6 +12,7 @@
 pub mod accept;
 pub mod admin;
 mod batched;
+mod caller;
 pub mod config;
 pub mod connect;
 mod drain;
@@ -29,6 +30,7 @@ pub mod telemetry;
 pub mod tls;
 
 pub use batched::batched;
+pub use caller::{ANONYMOUS, Caller};
 pub use drain::Drain;
 pub use layers::admission::{Admission, Permit};
 pub use layers::lifetime::Deadline;
