@@ -30,4 +30,4 @@ pub use error::Error;
 pub use ort;
 pub use pool::{Lease, Port, SessionPool};
 pub use runtime::{Loaded, Runtime};
-pub use session::{SessionSettings, TerminateOn, open};
+pub use session::{Graph, SessionSettings, TensorRt, TerminateOn, open, open_graph};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType};
 
-use crate::{Error, Loaded, SessionSettings, open};
+use crate::{Error, Graph, Loaded, SessionSettings, open_graph};
 
 /// Sessions of one model file. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,22 +59,40 @@ impl SessionPool {
     /// Opens `size` sessions of a model file.
     ///
     /// # Errors
-    /// As [`open`].
+    /// As [`open`](crate::open).
     pub fn open(
         runtime: &Loaded,
         path: &Path,
         settings: SessionSettings,
         size: NonZeroUsize,
     ) -> Result<Self, Error> {
-        let first = open(runtime, path, settings)?;
+        let graph = Graph {
+            path,
+            bytes: None,
+            tensor_rt: None,
+        };
+        Self::open_graph(runtime, graph, settings, size)
+    }
+
+    /// Opens `size` sessions of a graph that is not just a file.
+    ///
+    /// # Errors
+    /// As [`open_graph`].
+    pub fn open_graph(
+        runtime: &Loaded,
+        graph: Graph<'_>,
+        settings: SessionSettings,
+        size: NonZeroUsize,
+    ) -> Result<Self, Error> {
+        let first = open_graph(runtime, graph, settings)?;
         let ports = |outlets: &[Outlet]| outlets.iter().map(Port::of).collect();
         let (inputs, outputs) = (ports(first.inputs()), ports(first.outputs()));
         let mut idle = vec![first];
         for _ in 1..size.get() {
-            idle.push(open(runtime, path, settings)?);
+            idle.push(open_graph(runtime, graph, settings)?);
         }
         let inner = Inner {
-            path: path.to_owned(),
+            path: graph.path.to_owned(),
             inputs,
             outputs,
             settings,

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use polyphony_config::{Layers, Sources};
 use polyphony_inference::silero::{CHUNK, Silero};
 use polyphony_inference::{
-    Device, DeviceChoice, Error, InferenceConfig, Loaded, Runtime, SessionPool, SessionSettings,
+    Device, DeviceChoice, Error, Graph, InferenceConfig, Loaded, Runtime, SessionPool, SessionSettings,
+    TensorRt,
 };
 
 fn config() -> InferenceConfig {
@@ -118,4 +119,46 @@ fn what_is_not_a_model_is_refused_with_its_path() {
     std::fs::write(&path, b"hello").expect("file");
     let error = Silero::open(loaded(), &path, one()).expect_err("not a model");
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}
+
+#[test]
+fn a_graph_is_opened_from_bytes_in_place_of_its_file() {
+    let settings = SessionSettings {
+        device: Device::Cpu,
+        threads: one(),
+        fixed_shapes: true,
+    };
+    let bytes = std::fs::read(silero_file()).expect("file");
+    let graph = Graph {
+        path: Path::new("no/such/file.onnx"),
+        bytes: Some(&bytes),
+        tensor_rt: None,
+    };
+    let pool = SessionPool::open_graph(loaded(), graph, settings, one()).expect("model");
+    assert!(pool.inputs().iter().any(|input| input.name == "input"));
+    assert_eq!(pool.path(), graph.path);
+}
+
+#[test]
+fn tensorrt_is_never_quietly_something_else() {
+    let settings = SessionSettings {
+        device: Device::Cpu,
+        threads: one(),
+        fixed_shapes: true,
+    };
+    let tensor_rt = TensorRt {
+        cache: std::env::temp_dir(),
+        fp16: false,
+        least: String::new(),
+        usual: String::new(),
+        most: String::new(),
+    };
+    let file = silero_file();
+    let graph = Graph {
+        path: &file,
+        bytes: None,
+        tensor_rt: Some(&tensor_rt),
+    };
+    let error = SessionPool::open_graph(loaded(), graph, settings, one()).expect_err("the processor");
+    assert!(matches!(error, Error::DeviceUnavailable { .. }), "{error}");
 }
