@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+pub use polyphony_inference::Cancel;
 use polyphony_models::Provenance;
 
 /// Samples a second of all audio that an engine sees.
@@ -146,9 +147,9 @@ pub struct Ended {
 /// What an engine is, for receipts, capabilities and effective configs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineInfo {
-    /// What finds who speaks.
-    pub provenance: Provenance,
-    /// What tells voices apart; enrolled speakers belong to it. Where one model does both, the same.
+    /// With what it works, for receipts.
+    pub made: Provenance,
+    /// What tells voices apart; enrolled speakers belong to it. Where one model does all, the same.
     pub encoder: Provenance,
     /// How voices are grouped unless asked otherwise.
     pub clustering: Clustering,

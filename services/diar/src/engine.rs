@@ -3,9 +3,12 @@
 //! An engine knows nothing of gRPC. It is blocking and CPU-bound: callers run it on a blocking thread. Streaming is a
 //! state machine fed with samples ([`Stream`]), so it is tested without a socket.
 
-use polyphony_inference::Cancel;
+pub mod activity;
+pub mod cache;
+pub mod ge2e;
+pub mod trouble;
 
-use crate::domain::{Diarization, Ended, EngineInfo, Event, Options, StreamOptions, Voice};
+use crate::domain::{Cancel, Diarization, Ended, EngineInfo, Event, Options, StreamOptions, Voice};
 use crate::error::Error;
 
 /// A diarizer with its models loaded; shared by all requests.
