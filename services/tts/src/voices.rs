@@ -10,7 +10,6 @@
 //! An update or deletion names the version it means. In a bucket the store itself compares it; in a folder this process
 //! does, so one folder is for one process.
 
-pub mod caller;
 pub mod record;
 pub mod storage;
 
@@ -20,10 +19,10 @@ use std::time::SystemTime;
 use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
+use polyphony_chassis::Caller;
 use polyphony_error::{Fault, Kind};
 use tokio::sync::Mutex;
 
-use caller::Caller;
 use record::Record;
 use storage::Storage;
 
@@ -276,8 +275,21 @@ impl Stored {
     /// Whether the caller may speak with it.
     ///
     /// # Errors
+    /// As [`check_seen`](Self::check_seen), and FAILED_PRECONDITION when consent was withdrawn.
+    pub fn check_spoken(&self, caller: &Caller, now: SystemTime) -> Result<(), Fault> {
+        self.check_seen(caller, now)?;
+        if self.record.consent_withdrawn {
+            let message = format!("the consent for {} is over: it was withdrawn", self.name());
+            return Err(Fault::new(Kind::FailedPrecondition, "CONSENT_WITHDRAWN", message));
+        }
+        Ok(())
+    }
+
+    /// Whether the caller may see it.
+    ///
+    /// # Errors
     /// PERMISSION_DENIED for others than the owner and the tenants, FAILED_PRECONDITION when its time is over.
-    pub fn check_use(&self, caller: &Caller, now: SystemTime) -> Result<(), Fault> {
+    pub fn check_seen(&self, caller: &Caller, now: SystemTime) -> Result<(), Fault> {
         let name = self.name();
         if !self.is_usable_by(caller) {
             return Err(denied(&name, "it is neither yours nor shared with you"));

@@ -103,6 +103,23 @@ impl Format {
     /// Bits a second of Opus and MP3 where nobody asks for others.
     pub const BIT_RATE: u32 = 64_000;
 
+    /// Whether this machine can write it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] for MP3 without libmp3lame.
+    pub fn check_available(self) -> Result<(), Error> {
+        match self {
+            Self::Mp3 => mp3::check_available(),
+            Self::Linear16
+            | Self::Float32
+            | Self::MuLaw
+            | Self::ALaw
+            | Self::Wav
+            | Self::Flac
+            | Self::OggOpus => Ok(()),
+        }
+    }
+
     /// Whether what is written is whole only when its beginning is written again at the end.
     pub const fn is_file(self) -> bool {
         matches!(self, Self::Wav | Self::Flac | Self::Mp3)

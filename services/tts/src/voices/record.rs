@@ -16,14 +16,13 @@ use std::fmt;
 use std::str::FromStr as _;
 use std::time::SystemTime;
 
+use polyphony_chassis::ANONYMOUS;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::caller::ANONYMOUS;
-
 /// A voice of a model, given another name and manner, an owner and an end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// The model's voice that it speaks with, as "voices/en-gb".
@@ -51,6 +50,9 @@ pub struct Record {
     /// The consent of the person whose voice it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<Consent>,
+    /// There was consent, and it was taken back: nobody may speak with the voice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent_withdrawn: bool,
     /// When it is deleted by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_time: Option<Time>,

@@ -59,6 +59,11 @@ pub(super) fn check(spec: Spec, bit_rate: u32) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the library is there.
+pub(super) fn check_available() -> Result<(), Error> {
+    Lame::library().map(drop)
+}
+
 /// The least rate that is not below, or else the highest.
 pub(super) fn rate_for(hz: u32) -> u32 {
     let rates = RATES.iter().copied();

@@ -37,7 +37,7 @@ pub(super) struct Lame {
 }
 
 /// The library, open, and the functions in it.
-struct Functions {
+pub(super) struct Functions {
     init: unsafe extern "C" fn() -> Handle,
     close: unsafe extern "C" fn(Handle) -> c_int,
     set_errorf: SetReport,
@@ -60,9 +60,10 @@ struct Functions {
 // SAFETY: an encoder has no thread-local state; `&mut self` keeps threads apart.
 unsafe impl Send for Lame {}
 
-/// The library, once it could be opened: what is missing now may be installed later. The lock also keeps the making of
-/// encoders to one thread at a time, because it fills tables that all share.
+/// The library, once it could be opened.
 static OPENED: Mutex<Option<Arc<Functions>>> = Mutex::new(None);
+/// Encoders are made by one thread at a time.
+static MAKING: Mutex<()> = Mutex::new(());
 
 // === impl Functions ===
 
@@ -105,13 +106,20 @@ impl Functions {
 // === impl Lame ===
 
 impl Lame {
+    /// The library, opened once it is there: what is missing now may be installed later.
+    pub(super) fn library() -> Result<Arc<Functions>, Error> {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(functions) = &*opened {
+            return Ok(Arc::clone(functions));
+        }
+        Ok(Arc::clone(opened.insert(Arc::new(Functions::open(LIBRARY)?))))
+    }
+
     /// An encoder of `kilobits` a second with a tag.
     pub(super) fn open(rate: u32, channels: usize, kilobits: u32) -> Result<Self, Error> {
-        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        let functions = match &*opened {
-            Some(functions) => Arc::clone(functions),
-            None => Arc::clone(opened.insert(Arc::new(Functions::open(LIBRARY)?))),
-        };
+        let functions = Self::library()?;
+        // The library fills tables that all encoders share.
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: takes nothing; null means no memory.
         let handle = NonNull::new(unsafe { (functions.init)() })
             .ok_or_else(|| Error::failed("lame_init gives no encoder"))?;

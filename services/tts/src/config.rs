@@ -1,0 +1,144 @@
+//! The keys of the synthesiser: `[tts]`, and the sections it shares with the rest of the mesh, `[models]` and
+//! `[inference]`.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use polyphony_chassis::config::ServerConfig;
+use polyphony_config::{HumanDuration, Layers};
+use polyphony_inference::InferenceConfig;
+use polyphony_models::ModelsConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::voices::storage::VoicesConfig;
+
+/// All that a synthesiser is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where and how it is served. Default: 127.0.0.1:7005, admin 127.0.0.1:8005.
+    pub server: ServerConfig,
+    /// "auto" takes the best model on disk; "espeak", "piper" or "kokoro" only models of that engine. Default: "auto".
+    pub engine: EngineChoice,
+    /// The model for requests that name none, as "espeak-ng". Empty, the default: the best that speaks the language.
+    pub model: String,
+    /// Load the default model before the first request, and be ready only then. Default: false, which keeps an idle
+    /// process small.
+    pub preload: bool,
+    /// Streams at once; one more is refused when it opens. 0, the default: four for each core.
+    pub max_streams: usize,
+    /// Texts spoken at once, besides streams. 0, the default: one for each core.
+    pub workers: usize,
+    /// Texts that wait for a worker; one more is refused. Default: 64.
+    pub max_queue: usize,
+    /// A stream whose client has sent nothing for so long is ended. Default: 5 min, for who listens says nothing.
+    pub stream_idle: HumanDuration,
+    /// The most characters of one text, or of one message of a stream, 1 to 100,000. Default: 5,000.
+    pub max_characters: usize,
+    /// `[tts.voices]`: where voices are stored that have owners.
+    pub voices: VoicesConfig,
+    /// `[models]`: where models lie.
+    #[serde(skip)]
+    pub models: ModelsConfig,
+    /// `[inference]`: where ONNX Runtime lies, and which device runs it.
+    #[serde(skip)]
+    pub inference: InferenceConfig,
+}
+
+/// Which engines may serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// All; the best whose model is on disk serves by default.
+    #[default]
+    Auto,
+    /// espeak-ng alone.
+    Espeak,
+    /// Piper alone.
+    Piper,
+    /// Kokoro alone.
+    Kokoro,
+}
+
+/// The runtime has 512 threads for work that blocks; some are left for models and files.
+const MOST_THREADS: usize = 448;
+/// The most that `max_characters` may be.
+const MOST_CHARACTERS: usize = 100_000;
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the three sections.
+    ///
+    /// # Errors
+    /// The first key that is unknown or whose value cannot be used.
+    pub fn read(layers: &Layers) -> Result<Self, polyphony_config::Error> {
+        let mut config: Self = layers.section("tts")?;
+        config.models = layers.section("models")?;
+        config.inference = layers.section("inference")?;
+        config.check(layers)?;
+        Ok(config)
+    }
+
+    /// Rules that types cannot express.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
+        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
+            let message = "must be the name of a model, as \"espeak-ng\"";
+            return Err(layers.invalid("tts.model", message));
+        }
+        if self.stream_idle.get() < Duration::from_secs(1) {
+            return Err(layers.invalid("tts.stream_idle", "must be at least 1s"));
+        }
+        if !(1..=MOST_CHARACTERS).contains(&self.max_characters) {
+            let message = format!("must be 1 to {MOST_CHARACTERS}");
+            return Err(layers.invalid("tts.max_characters", message));
+        }
+        if self.streams() + self.workers() > MOST_THREADS {
+            let message =
+                format!("must be at most {MOST_THREADS} together with tts.workers: each holds a thread");
+            return Err(layers.invalid("tts.max_streams", message));
+        }
+        Ok(())
+    }
+
+    /// Streams at once.
+    pub fn streams(&self) -> usize {
+        if self.max_streams == 0 {
+            4 * cores()
+        } else {
+            self.max_streams
+        }
+    }
+
+    /// Texts at once.
+    pub fn workers(&self) -> usize {
+        if self.workers == 0 { cores() } else { self.workers }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            engine: EngineChoice::Auto,
+            model: String::new(),
+            preload: false,
+            max_streams: 0,
+            workers: 0,
+            max_queue: 64,
+            stream_idle: HumanDuration::from_secs(300),
+            max_characters: 5_000,
+            voices: VoicesConfig::default(),
+            models: ModelsConfig::default(),
+            inference: InferenceConfig::default(),
+        }
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}

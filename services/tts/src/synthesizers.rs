@@ -1,0 +1,212 @@
+//! Which engine serves a request: the roster of synthesisers, and the names of their voices.
+//!
+//! A voice of a model is called "voices/" and its id. Where two models have voices of one id, the better model's is called
+//! so and the other's "voices/", its model and the id; that longer name always works.
+
+mod builtin;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use polyphony_error::Fault;
+use polyphony_models::{Chosen, Loaded, ModelRef, Residents, Roster, RosterBuilder, Spec};
+use tokio::task;
+
+use crate::domain::{EngineInfo, Voice};
+use crate::engine::Engine;
+
+pub use polyphony_models::BoxError;
+
+/// The models that can be asked for. Cheap to clone.
+#[derive(Clone)]
+pub struct Synthesizers {
+    roster: Roster<Arc<dyn Engine>, EngineInfo>,
+}
+
+/// A model in use.
+#[derive(Clone)]
+pub struct Synthesizer {
+    /// The engine with the model in it.
+    pub engine: Arc<dyn Engine>,
+    /// How long loading took, if this request caused it.
+    pub load: Option<Duration>,
+    _lease: Chosen<Arc<dyn Engine>>,
+}
+
+/// A voice of a model on disk.
+#[derive(Debug, Clone)]
+pub struct ModelVoice {
+    /// What it is called, with "voices/".
+    pub name: String,
+    /// The voice.
+    pub voice: Voice,
+    /// The model that has it.
+    pub model: ModelRef,
+    /// Samples a second.
+    pub sample_rate: u32,
+}
+
+/// A model on disk, and what it is.
+pub type Present = polyphony_models::Present<EngineInfo>;
+
+/// Puts synthesisers together.
+pub struct Builder {
+    roster: RosterBuilder<Arc<dyn Engine>, EngineInfo>,
+}
+
+const NOTHING: &str = "no model for speech synthesis is on this machine; `make setup` installs espeak-ng, \
+                       `polyphony models list --task tts` shows what can be pulled";
+/// What all names of voices begin with.
+pub const PREFIX: &str = "voices/";
+
+// === impl Builder ===
+
+impl Builder {
+    /// Nothing yet.
+    pub fn new(residents: Residents) -> Self {
+        Self {
+            roster: Roster::builder(
+                residents,
+                |engine: &Arc<dyn Engine>| engine.info().clone(),
+                NOTHING,
+            ),
+        }
+    }
+
+    /// The model for requests that name none.
+    pub fn prefer(mut self, model: Option<ModelRef>) -> Self {
+        self.roster = self.roster.prefer(model);
+        self
+    }
+
+    /// Adds a model, better than all that are added later. `known` is asked what can be said of it while it is not in
+    /// memory.
+    ///
+    /// # Errors
+    /// A model that was added before.
+    pub fn add(
+        mut self,
+        spec: Spec,
+        known: impl Fn() -> Option<EngineInfo> + Send + Sync + 'static,
+        on_disk: impl Fn() -> bool + Send + Sync + 'static,
+        load: impl Fn() -> Result<Arc<dyn Engine>, BoxError> + Send + Sync + 'static,
+    ) -> Result<Self, polyphony_models::Error> {
+        self.roster = self
+            .roster
+            .add(spec, known, on_disk, move || load().map(loaded))?;
+        Ok(self)
+    }
+
+    /// Done.
+    pub fn build(self) -> Synthesizers {
+        Synthesizers {
+            roster: self.roster.build(),
+        }
+    }
+}
+
+fn loaded(engine: Arc<dyn Engine>) -> Loaded<Arc<dyn Engine>> {
+    let device = Some(engine.info().made.device.clone());
+    Loaded {
+        value: engine,
+        memory_bytes: None,
+        device,
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}
+
+// === impl Synthesizers ===
+
+impl Synthesizers {
+    /// The models on disk, the default first.
+    ///
+    /// # Errors
+    /// INTERNAL when looking panics.
+    pub async fn present(&self) -> Result<Vec<Present>, Fault> {
+        self.roster.present().await
+    }
+
+    /// The voices of the models on disk, the default model's first.
+    ///
+    /// # Errors
+    /// As [`present`](Self::present).
+    pub async fn voices(&self) -> Result<Vec<ModelVoice>, Fault> {
+        Ok(named(self.present().await?))
+    }
+
+    /// Whether a request that names no model could be served; if not, what to do.
+    ///
+    /// # Errors
+    /// The remedy.
+    pub async fn ready(&self) -> Result<(), String> {
+        let roster = self.roster.clone();
+        let looked = task::spawn_blocking(move || roster.ready());
+        looked.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// The model that `name` means, loaded. Empty: the default, which `fits` if any on disk does.
+    ///
+    /// # Errors
+    /// NOT_FOUND for a name that is not known, FAILED_PRECONDITION for a model that is not on disk, UNAVAILABLE when it
+    /// cannot be loaded.
+    pub async fn acquire(
+        &self,
+        name: &str,
+        fits: impl Fn(&EngineInfo) -> bool + Send + 'static,
+    ) -> Result<Synthesizer, Fault> {
+        let chosen = self.roster.acquire_for(name, fits).await?;
+        Ok(Synthesizer {
+            engine: Arc::clone(&chosen),
+            load: chosen.load,
+            _lease: chosen,
+        })
+    }
+}
+
+fn named(present: Vec<Present>) -> Vec<ModelVoice> {
+    let mut voices = Vec::new();
+    let (mut models, mut names) = (HashSet::new(), HashSet::new());
+    for Present { model, known, .. } in present {
+        // Of the forms of a model the best stands for all: they have the same voices.
+        let Some(info) = known.filter(|_| models.insert(model.id.clone())) else {
+            continue;
+        };
+        for voice in info.voices {
+            let name = if names.insert(voice.id.clone()) {
+                format!("{PREFIX}{}", voice.id)
+            } else {
+                format!("{PREFIX}{}/{}", model.id, voice.id)
+            };
+            voices.push(ModelVoice {
+                name,
+                voice,
+                model: model.clone(),
+                sample_rate: info.sample_rate,
+            });
+        }
+    }
+    voices
+}
+
+impl fmt::Debug for Synthesizers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Synthesizers").field(&self.roster).finish()
+    }
+}
+
+// === impl Synthesizer ===
+
+impl fmt::Debug for Synthesizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Synthesizer")
+            .field("info", self.engine.info())
+            .finish_non_exhaustive()
+    }
+}
