@@ -25,7 +25,8 @@ struct Band {
 #[derive(Debug, Clone)]
 pub struct Contrast {
     bands: [Band; BANDS],
-    sorted: Vec<f64>,
+    /// The bits of magnitudes: those of numbers that are not negative are in the same order, and quicker to sort.
+    sorted: Vec<u64>,
 }
 
 /// Peaks and valleys of a frame, as means of magnitudes.
@@ -78,12 +79,13 @@ impl Contrast {
                 continue;
             }
             self.sorted.clear();
-            self.sorted.extend_from_slice(bins);
-            let mean = |values: &[f64]| values.iter().sum::<f64>() / share as f64;
-            self.sorted.select_nth_unstable_by(share - 1, f64::total_cmp);
+            self.sorted.extend(bins.iter().map(|bin| bin.to_bits()));
+            let mean =
+                |bits: &[u64]| bits.iter().map(|bits| f64::from_bits(*bits)).sum::<f64>() / share as f64;
+            self.sorted.select_nth_unstable(share - 1);
             found.valleys[n] = mean(&self.sorted[..share]);
             let from = bins.len() - share;
-            self.sorted.select_nth_unstable_by(from, f64::total_cmp);
+            self.sorted.select_nth_unstable(from);
             found.peaks[n] = mean(&self.sorted[from..]);
         }
         found
@@ -133,7 +135,7 @@ fn bands(size: usize, rate: f64) -> [Band; BANDS] {
                 share: 1,
             };
         };
-        let last = found.last().unwrap_or(first);
+        let last = found.next_back().unwrap_or(first);
         let first = if n > 0 { first - 1 } else { first };
         let is_last = n == BANDS - 1;
         let last = if is_last { bins - 1 } else { last };

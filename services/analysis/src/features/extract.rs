@@ -5,10 +5,10 @@ use polyphony_inference::Cancel;
 
 use super::chroma::Chroma;
 use super::contrast::Contrast;
-use super::frames::{Frame, Framer};
+use super::frames::{Frame, Framer, Spectra};
 use super::key::{Key, MeanChroma};
 use super::matrix::{Column, Matrix};
-use super::mel::{Cepstra, Mel, RANGE_DB};
+use super::mel::{self, Cepstra, Mel};
 use super::onset::Onsets;
 use super::settings::{Feature, Settings};
 use super::survey::Known;
@@ -40,6 +40,8 @@ struct Maker {
     known: Known,
     /// Whether the loudest so far stands for the loudest of all.
     learns: bool,
+    /// Decibels are raised to these.
+    least: f32,
     columns: Vec<Column>,
     mel: Option<Mel>,
     needs_decibels: bool,
@@ -74,17 +76,13 @@ impl Extractor {
             .iter()
             .filter_map(|feature| Some(Column::new(*feature, feature.rows(settings)?, settings.summary)))
             .collect();
-        let spectra = settings.features.iter().any(|feature| {
-            !matches!(
-                feature,
-                Feature::Loudness | Feature::Rms | Feature::ZeroCrossingRate
-            )
-        });
+        let spectra = settings.features.iter().map(|feature| needs(*feature)).max();
         Ok(Self {
-            framer: Framer::new(size, hop, spectra)?,
+            framer: Framer::new(size, hop, spectra.unwrap_or(Spectra::None))?,
             maker: Maker {
                 bin_hz: rate / size as f64,
                 learns,
+                least: mel::least(known.loudest),
                 columns,
                 mel,
                 needs_decibels,
@@ -133,17 +131,36 @@ impl Extractor {
     }
 }
 
+/// What of a spectrum a feature is made of.
+const fn needs(feature: Feature) -> Spectra {
+    match feature {
+        Feature::Loudness | Feature::Rms | Feature::ZeroCrossingRate => Spectra::None,
+        Feature::Tempo
+        | Feature::Key
+        | Feature::OnsetStrength
+        | Feature::Chroma
+        | Feature::MelSpectrogram
+        | Feature::Mfcc
+        | Feature::SpectralFlatness => Spectra::Power,
+        Feature::SpectralCentroid
+        | Feature::SpectralBandwidth
+        | Feature::SpectralRolloff
+        | Feature::SpectralContrast => Spectra::Magnitude,
+    }
+}
+
 // === impl Maker ===
 
 impl Maker {
     fn make(&mut self, frame: Frame<'_>) {
         if let Some(mel) = &mut self.mel {
             mel.make(frame.power, self.needs_decibels);
-            if self.learns && self.needs_decibels {
-                self.known.loudest = self.known.loudest.max(mel.loudest());
+            if self.learns && self.needs_decibels && mel.loudest() > self.known.loudest {
+                self.known.loudest = mel.loudest();
+                self.least = mel::least(self.known.loudest);
             }
         }
-        let least = self.known.loudest - RANGE_DB;
+        let least = self.least;
         let bands = self.mel.as_ref();
         let decibels = bands.map_or(&[][..], |mel| &mel.decibels);
         let rise = self

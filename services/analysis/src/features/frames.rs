@@ -17,8 +17,19 @@ pub struct Frame<'a> {
     pub sound: (usize, usize),
     /// The power of each bin under a Hann window; empty where no spectrum was asked for.
     pub power: &'a [f64],
-    /// The roots of `power`; empty where no spectrum was asked for.
+    /// The roots of `power`; empty where they were not asked for.
     pub magnitude: &'a [f64],
+}
+
+/// What is made of the spectrum of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spectra {
+    /// Nothing.
+    None,
+    /// The power of each bin.
+    Power,
+    /// The power and the magnitude of each bin.
+    Magnitude,
 }
 
 /// Cuts samples into frames. Holds a frame and what was pushed last.
@@ -42,13 +53,15 @@ pub struct Framer {
 // === impl Framer ===
 
 impl Framer {
-    /// Frames of `size` samples every `hop`, with spectra or without.
+    /// Frames of `size` samples every `hop`.
     ///
     /// # Errors
     /// [`Error::Setting`] for a size that no transform has.
-    pub fn new(size: usize, hop: usize, spectra: bool) -> Result<Self, Error> {
+    pub fn new(size: usize, hop: usize, spectra: Spectra) -> Result<Self, Error> {
         // Each frame is given to the transform alone, so its own hop is of no matter.
-        let stft = spectra.then(|| Stft::hann(size, 1, Padding::None)).transpose()?;
+        let stft = (spectra > Spectra::None)
+            .then(|| Stft::hann(size, 1, Padding::None))
+            .transpose()?;
         let bins = stft.as_ref().map_or(0, Stft::bins);
         Ok(Self {
             stft,
@@ -59,7 +72,11 @@ impl Framer {
             made: 0,
             taken: 0,
             power: vec![0.0; bins],
-            magnitude: vec![0.0; bins],
+            magnitude: if spectra == Spectra::Magnitude {
+                vec![0.0; bins]
+            } else {
+                Vec::new()
+            },
         })
     }
 
@@ -138,7 +155,7 @@ mod tests {
     use super::*;
 
     fn frames(samples: &[f32], size: usize, hop: usize, cuts: &[usize]) -> Vec<(Vec<f32>, Range<usize>)> {
-        let mut framer = Framer::new(size, hop, false).expect("valid");
+        let mut framer = Framer::new(size, hop, Spectra::None).expect("valid");
         let mut found = Vec::new();
         let mut rest = samples;
         for cut in cuts.iter().cycle() {

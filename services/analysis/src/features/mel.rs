@@ -8,7 +8,7 @@ use super::settings::Settings;
 
 const FLOOR: f64 = 1e-10;
 /// Values are raised to so many decibels below the loudest.
-pub const RANGE_DB: f32 = 80.0;
+const RANGE_DB: f32 = 80.0;
 
 /// Power spectra to mel bands.
 #[derive(Debug, Clone)]
@@ -52,10 +52,15 @@ impl Mel {
         }
     }
 
-    /// The loudest band of the last frame, in decibel.
+    /// The loudest band of the last frame, in power.
     pub fn loudest(&self) -> f32 {
-        self.decibels.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+        self.power.iter().copied().fold(0.0, f32::max)
     }
+}
+
+/// The level below which nothing counts when the loudest band of all has this power, in decibel.
+pub fn least(loudest: f32) -> f32 {
+    (10.0 * f64::from(loudest).max(FLOOR).log10()) as f32 - RANGE_DB
 }
 
 // === impl Cepstra ===

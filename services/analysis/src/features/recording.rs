@@ -1,6 +1,7 @@
-//! A whole recording from its bytes to its features, block by block: neither its samples nor its spectrogram are held.
+//! A whole recording from its bytes to its features, block by block: its spectrogram is never held.
 //!
-//! It is decoded a second time where frames need to know the whole. That costs less than the transforms, and no memory.
+//! Where frames need to know the whole it is heard twice. Its samples are kept for that if they are few, about six
+//! minutes of them; a longer recording is decoded again.
 
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ pub struct Measured {
     pub tuning: Option<f64>,
 }
 
+/// Samples that are kept: 32 MiB of them.
+const MOST_KEPT: usize = 8 << 20;
+/// Samples worked on between two looks whether anybody still waits.
+const PIECE: usize = 1 << 14;
+
 /// Why there are no features.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -54,6 +60,13 @@ struct Playing<'a> {
     cancel: &'a Cancel,
     /// Whether its loudness is measured on the way.
     loudness: bool,
+}
+
+/// What was heard, as long as it is not too much.
+#[derive(Debug)]
+struct Tape {
+    samples: Vec<f32>,
+    is_whole: bool,
 }
 
 /// What is known of a recording that was played to its end.
@@ -82,13 +95,27 @@ pub fn measure<'a>(
     };
     let mut known = Known::nothing(settings);
     let mut first = None;
+    let mut tape = Tape::default();
     if let Some(mut survey) = Survey::new(settings)? {
-        first = Some(playing.play(open()?, |samples| survey.push(samples))?);
+        let played = playing.play(open()?, |samples| {
+            survey.push(samples);
+            tape.record(samples);
+        })?;
+        first = Some(played);
         known = survey.finish();
         playing.loudness = false;
     }
     let mut extractor = Extractor::new(settings, Some(known))?;
-    let last = playing.play(open()?, |samples| extractor.push(samples))?;
+    let last = match first {
+        Some(played) if tape.is_whole => {
+            for samples in tape.samples.chunks(PIECE) {
+                playing.look()?;
+                extractor.push(samples);
+            }
+            played
+        }
+        _ => playing.play(open()?, |samples| extractor.push(samples))?,
+    };
     let Whole { matrices, tempo, key } = extractor.finish(cancel)?;
     let Played { duration, loudness } = first.unwrap_or(last);
     let is_tuned = settings.features.iter().any(|feature| feature.is_tuned());
@@ -119,9 +146,7 @@ impl Playing<'_> {
         let mut samples = Vec::new();
         let (mut heard, mut given, mut own) = (0, 0, rate);
         while let Some(block) = decoder.next_block()? {
-            if self.cancel.is_cancelled() {
-                return Err(EngineError::Cancelled.into());
-            }
+            self.look()?;
             (own, heard) = (block.spec().rate, heard + block.frames());
             if self.loudness {
                 let meter = match &mut meter {
@@ -154,6 +179,14 @@ impl Playing<'_> {
         })
     }
 
+    /// Whether anybody still waits.
+    fn look(&self) -> Result<(), EngineError> {
+        if self.cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        Ok(())
+    }
+
     /// Whether the matrices of so many samples fit into an answer.
     fn check(&self, samples: u64) -> Result<(), EngineError> {
         let Settings { summary, hop, .. } = *self.settings;
@@ -163,10 +196,42 @@ impl Playing<'_> {
             return Ok(());
         }
         let text = format!(
-            "the features of this recording are more than {most} values (analysis.max_feature_values); ask for \
-             summary_only, a longer hop_length or fewer features, or use StreamingFeatures"
+            "the features of this recording are more than {most} values, which is what an answer holds \
+             (analysis.server.limits.max_send_message); ask for summary_only, a longer hop_length or fewer features, \
+             or use StreamingFeatures"
         );
-        Err(Fault::exhausted("FEATURES_TOO_LARGE", "analysis.max_feature_values", text, None).into())
+        Err(Fault::exhausted(
+            "FEATURES_TOO_LARGE",
+            "analysis.server.limits.max_send_message",
+            text,
+            None,
+        )
+        .into())
+    }
+}
+
+// === impl Tape ===
+
+impl Tape {
+    fn record(&mut self, samples: &[f32]) {
+        if self.samples.len() + samples.len() > MOST_KEPT {
+            *self = Self {
+                samples: Vec::new(),
+                is_whole: false,
+            };
+        }
+        if self.is_whole {
+            self.samples.extend_from_slice(samples);
+        }
+    }
+}
+
+impl Default for Tape {
+    fn default() -> Self {
+        Self {
+            samples: Vec::new(),
+            is_whole: true,
+        }
     }
 }
 

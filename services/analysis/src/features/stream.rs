@@ -125,7 +125,7 @@ impl FeatureStream {
         }
         whole.matrices.extend(join(early));
         sort(&settings, &mut whole.matrices);
-        Ok((whole, tuning.or(settings.tuning.map(f64::from))))
+        Ok((whole, tuning.or_else(|| settings.tuning.map(f64::from))))
     }
 
     /// Decides the tuning of what is held, and makes its frames and those of `late`.

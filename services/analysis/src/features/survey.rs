@@ -3,7 +3,7 @@
 use polyphony_audio::Error;
 
 use super::contrast::{Contrast, Extremes};
-use super::frames::{Frame, Framer};
+use super::frames::{Frame, Framer, Spectra};
 use super::mel::Mel;
 use super::settings::{Feature, Settings};
 use super::tuning::Tuning;
@@ -11,7 +11,7 @@ use super::tuning::Tuning;
 /// What only the whole recording can tell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Known {
-    /// The loudest mel band of all frames, in decibel.
+    /// The loudest mel band of all frames, in power.
     pub loudest: f32,
     /// The greatest peak and the greatest valley of all octaves of all frames.
     pub extremes: (f64, f64),
@@ -40,7 +40,7 @@ impl Known {
     /// What is known before anything was heard.
     pub fn nothing(settings: &Settings) -> Self {
         Self {
-            loudest: f32::NEG_INFINITY,
+            loudest: 0.0,
             extremes: Extremes::SILENCE.greatest(),
             tuning: settings.tuning.map_or(0.0, f64::from),
         }
@@ -66,8 +66,13 @@ impl Survey {
         if mel.is_none() && contrast.is_none() && tuning.is_none() {
             return Ok(None);
         }
+        let spectra = if contrast.is_some() {
+            Spectra::Magnitude
+        } else {
+            Spectra::Power
+        };
         Ok(Some(Self {
-            framer: Framer::new(settings.fft_size, settings.hop, true)?,
+            framer: Framer::new(settings.fft_size, settings.hop, spectra)?,
             ears: Ears {
                 mel,
                 contrast,
@@ -98,7 +103,7 @@ impl Survey {
 impl Ears {
     fn hear(&mut self, frame: Frame<'_>) {
         if let Some(mel) = &mut self.mel {
-            mel.make(frame.power, true);
+            mel.make(frame.power, false);
             self.known.loudest = self.known.loudest.max(mel.loudest());
         }
         if let Some(contrast) = &mut self.contrast {
