@@ -1,6 +1,5 @@
 //! The adapter: convert, call, convert. What happens to the audio is in `whole` and in `grpc::stream`.
 
-mod operations;
 mod stream;
 mod worker;
 
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use polyphony_chassis::RequestId;
+use polyphony_chassis::operations::{Operations, Terms};
 use polyphony_chassis::places::{Patience, Places};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_server::AsrService;
@@ -24,7 +24,6 @@ use crate::domain::Cancel;
 use crate::recognizers::{Present, Recognizers};
 use crate::whole::{self, Recording};
 
-pub(crate) use operations::Operations;
 pub(crate) use stream::Replies;
 
 /// The service. Cheap to clone.
@@ -44,26 +43,22 @@ pub(crate) struct Shared {
 // === impl Asr ===
 
 impl Asr {
-    pub(crate) fn new(config: Config, recognizers: Recognizers) -> Self {
+    pub(crate) fn new(config: Config, recognizers: Recognizers, operations: Operations) -> Self {
         let places = Places::new("asr", config.streams(), config.workers(), config.max_queue);
-        let batches = Batches::new(
-            config.max_operations,
-            config.operation_retention.get(),
-            config.workers(),
-        );
+        let terms = Terms {
+            service: "asr",
+            max_operations: config.max_operations,
+            operation_retention: config.operation_retention.get(),
+            turns: config.workers(),
+        };
         Self {
             shared: Arc::new(Shared {
                 config,
                 recognizers,
                 places,
-                batches,
+                batches: Batches::new(operations, terms),
             }),
         }
-    }
-
-    /// The service that tells about batches.
-    pub(crate) fn operations(&self) -> Operations {
-        Operations::new(self.shared.batches.clone())
     }
 }
 
@@ -126,8 +121,8 @@ impl AsrService for Asr {
             batches,
             ..
         } = &*self.shared;
-        let operation = batches.begin(wanted, recognizers.clone(), places.clone(), id)?;
-        Ok(Response::new(operations::wire(&operation)))
+        let operation = batch::begin(batches, wanted, recognizers.clone(), places.clone(), id)?;
+        Ok(Response::new(operation.wire()))
     }
 
     type WatchBatchRecognizeStream = BoxStream<'static, Result<pb::WatchBatchRecognizeResponse, Status>>;
@@ -137,8 +132,13 @@ impl AsrService for Asr {
         request: Request<pb::WatchBatchRecognizeRequest>,
     ) -> Result<Response<Self::WatchBatchRecognizeStream>, Status> {
         let pb::WatchBatchRecognizeRequest { name } = request.into_inner();
-        let record = self.shared.batches.get(&name)?;
-        Ok(Response::new(operations::watch(record).boxed()))
+        let watched = self.shared.batches.watch(&name)?;
+        let message = |metadata| {
+            Ok(pb::WatchBatchRecognizeResponse {
+                metadata: Some(metadata),
+            })
+        };
+        Ok(Response::new(watched.map(message).boxed()))
     }
 
     async fn get_capabilities(

@@ -93,8 +93,8 @@ pub async fn serve(
             Ok(())
         }
     }));
-    let asr = grpc::Asr::new(config, recognizers);
-    let operations = asr.operations();
+    let operations = runtime.residents.operations();
+    let asr = grpc::Asr::new(config, recognizers, operations.clone());
     let ended = server
         .readiness(&runtime.readiness)
         .admission(&runtime.admission)

@@ -20,6 +20,7 @@ pub mod duplex;
 mod layers;
 mod metrics;
 pub mod models;
+pub mod operations;
 mod peer;
 pub mod places;
 mod process;

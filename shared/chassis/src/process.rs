@@ -22,6 +22,7 @@ use crate::accept::Ended;
 use crate::admin::Admin;
 use crate::config::ServerConfig;
 use crate::layers::admission::Admission;
+use crate::operations::Operations;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{self, Metrics, TelemetryConfig};
@@ -86,10 +87,13 @@ pub struct Runtime {
     pub residents: SharedResidents,
 }
 
-/// The models in memory, one set for a process however many programs run in it: they share one budget, and whoever
-/// lists or unloads them sees all.
+/// What the programs of a process share: the models in memory, under one budget, and the long work, so that whoever
+/// lists them sees all.
 #[derive(Debug, Clone, Default)]
-pub struct SharedResidents(Arc<OnceLock<Residents>>);
+pub struct SharedResidents {
+    residents: Arc<OnceLock<Residents>>,
+    operations: Operations,
+}
 
 /// A process that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -320,7 +324,12 @@ impl SharedResidents {
     /// # Panics
     /// Outside of a tokio runtime, when it is the first.
     pub fn get(&self, policy: impl FnOnce() -> ResidencyPolicy) -> Residents {
-        self.0.get_or_init(|| Residents::new(policy())).clone()
+        self.residents.get_or_init(|| Residents::new(policy())).clone()
+    }
+
+    /// The long work of the process, whichever of its programs does it.
+    pub fn operations(&self) -> Operations {
+        self.operations.clone()
     }
 }
 

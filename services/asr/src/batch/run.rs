@@ -1,85 +1,102 @@
-//! The task of a batch: its turn, its files one after another, its end.
+//! The task of a batch: its files one after another.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use polyphony_error::{Fault, Kind};
+use polyphony_chassis::operations::{self, Operation};
+use polyphony_chassis::places::Places;
+use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
-use polyphony_proto::google::rpc;
-use prost::Message;
+use polyphony_proto::types::v1::JobState;
 use tokio::pin;
-use tokio::sync::Semaphore;
 
-use super::record::{Record, State};
 use super::wanted::{Wanted, WantedFile};
+use super::{Batch, Batches, FileState};
 use crate::domain::{Cancel, Transcript};
 use crate::recognizers::Recognizers;
 use crate::render::{self, Cue};
 use crate::whole::{self, Outcome, Stage};
-use polyphony_chassis::places::Places;
 
-/// Ends the record of a task that ends before its work, as by a panic: somebody may wait for it.
-struct Unfinished<'a>(&'a Record);
-
-/// Works through a batch.
-pub(super) async fn run(
-    turns: &Semaphore,
-    record: &Record,
+/// Begins a batch, or finds the one that was begun with the same `request_id`.
+pub(crate) fn begin(
+    batches: &Batches,
     wanted: Wanted,
-    recognizers: &Recognizers,
-    places: &Places,
-    call: &str,
-) {
-    let _unfinished = Unfinished(record);
-    let Wanted { files, formats, .. } = wanted;
-    let turn = tokio::select! {
-        turn = turns.acquire() => turn,
-        () = record.stop.cancelled() => return record.end(State::Cancelled, Err(cancelled())),
-    };
-    let Ok(_turn) = turn else {
-        return record.end(State::Failed, Err(wire(Fault::internal("no more turns"))));
-    };
-    let mut results = Vec::with_capacity(files.len());
-    for (at, file) in files.into_iter().enumerate() {
-        let name = file.name.clone();
-        let outcome = recognise(record, at, file, recognizers, places, call).await;
-        if record.stop.is_cancelled() {
-            return record.end(State::Cancelled, Err(cancelled()));
+    recognizers: Recognizers,
+    places: Places,
+    call: String,
+) -> Result<Arc<Operation<Batch>>, Fault> {
+    let Wanted {
+        request_id,
+        files,
+        formats,
+    } = wanted;
+    let states = files
+        .iter()
+        .map(|file| FileState::new(file.name.clone(), file.recording.bytes.len() as u64))
+        .collect();
+    batches.begin(&request_id, states, async move |operation| {
+        let mut results = Vec::with_capacity(files.len());
+        for (at, file) in files.into_iter().enumerate() {
+            let name = file.name.clone();
+            let outcome = recognise(&operation, at, file, &recognizers, &places, &call).await;
+            if operation.is_cancelled() {
+                break;
+            }
+            results.push(result(&operation, at, name, outcome, &formats));
         }
-        let result = match outcome {
-            Ok(Outcome { response, transcript }) => {
-                record.advance(at, State::Succeeded);
-                let rendered = formats
-                    .iter()
-                    .map(|format| render(*format, &transcript))
-                    .collect();
-                pb::BatchRecognizeFileResult {
-                    name,
-                    error: None,
-                    response: Some(response),
-                    rendered,
-                }
+        Ok(pb::BatchRecognizeResponse { files: results })
+    })
+}
+
+fn result(
+    operation: &Operation<Batch>,
+    at: usize,
+    name: String,
+    outcome: Result<Outcome, Fault>,
+    formats: &[pb::OutputFormat],
+) -> pb::BatchRecognizeFileResult {
+    match outcome {
+        Ok(Outcome { response, transcript }) => {
+            advance(operation, at, JobState::Succeeded);
+            let rendered = formats
+                .iter()
+                .map(|format| render(*format, &transcript))
+                .collect();
+            pb::BatchRecognizeFileResult {
+                name,
+                error: None,
+                response: Some(response),
+                rendered,
             }
-            Err(fault) => {
-                record.advance(at, State::Failed);
-                pb::BatchRecognizeFileResult {
-                    name,
-                    error: Some(wire(fault)),
-                    response: None,
-                    rendered: Vec::new(),
-                }
+        }
+        Err(fault) => {
+            advance(operation, at, JobState::Failed);
+            pb::BatchRecognizeFileResult {
+                name,
+                error: Some(operations::status(fault, "a file of a batch")),
+                response: None,
+                rendered: Vec::new(),
             }
-        };
-        results.push(result);
+        }
     }
-    record.end(
-        State::Succeeded,
-        Ok(pb::BatchRecognizeResponse { files: results }),
-    );
+}
+
+/// The file is in this state now; where it is at work, so is the batch.
+fn advance(operation: &Operation<Batch>, at: usize, state: JobState) {
+    let of_batch = match state {
+        JobState::Loading => JobState::Loading,
+        _ => JobState::Running,
+    };
+    operation.advance(of_batch, |files| {
+        if let Some(file) = files.get_mut(at) {
+            file.state = state;
+        }
+    });
 }
 
 /// One file; when asked to stop, ends when the worker has.
 async fn recognise(
-    record: &Record,
+    operation: &Operation<Batch>,
     at: usize,
     file: WantedFile,
     recognizers: &Recognizers,
@@ -90,14 +107,14 @@ async fn recognise(
     let working = AtomicBool::new(false);
     let stage = |stage| match stage {
         Stage::Decoding => working.store(true, Ordering::Relaxed),
-        Stage::Loading => record.advance(at, State::Loading),
-        Stage::Running => record.advance(at, State::Running),
+        Stage::Loading => advance(operation, at, JobState::Loading),
+        Stage::Running => advance(operation, at, JobState::Running),
     };
     let work = whole::recognise(file.recording, recognizers, places, call, &cancel, stage);
     pin!(work);
     tokio::select! {
         outcome = &mut work => return outcome,
-        () = record.stop.cancelled() => cancel.cancel(),
+        () = operation.cancelled() => cancel.cancel(),
     }
     // Nothing has begun for who still waits for a worker.
     if working.load(Ordering::Relaxed) {
@@ -122,35 +139,4 @@ fn render(format: pb::OutputFormat, transcript: &Transcript) -> pb::RenderedTran
         format: format.into(),
         content,
     }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.0.is_done() {
-            let fault = Fault::unavailable("BATCH_ABANDONED", "the work on this batch broke off; ask again");
-            self.0.end(State::Failed, Err(wire(fault)));
-        }
-    }
-}
-
-fn cancelled() -> rpc::Status {
-    wire(Fault::new(
-        Kind::Cancelled,
-        "CANCELLED",
-        "the batch was cancelled",
-    ))
-}
-
-/// A fault as it stands in a message.
-fn wire(fault: Fault) -> rpc::Status {
-    if fault.kind.is_ours() {
-        // Nobody above sees it as the status of a call.
-        tracing::error!(error = %polyphony_error::chain(&fault), "a file of a batch failed");
-    }
-    let status = tonic::Status::from(fault);
-    rpc::Status::decode(status.details()).unwrap_or_else(|_| rpc::Status {
-        code: status.code().into(),
-        message: status.message().to_owned(),
-        details: Vec::new(),
-    })
 }

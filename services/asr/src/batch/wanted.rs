@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use polyphony_chassis::operations;
 use polyphony_chassis::places::Patience;
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_wire::{Refusals, media};
 
 use crate::convert::request::Asked;
-
 use crate::whole::Recording;
 
 const MOST_FILES: usize = 64;
@@ -40,7 +40,7 @@ impl Wanted {
             output_formats,
         } = request;
         let mut refusals = Refusals::at("");
-        if !request_id.is_empty() && !is_uuid(&request_id) {
+        if !request_id.is_empty() && !operations::is_uuid(&request_id) {
             refusals.add(
                 "request_id",
                 "must be a UUID, as \"7f0c1f9e-3d3a-4a35-9df5-0b8f5a6d7c11\"",
@@ -100,41 +100,5 @@ impl Wanted {
             files: parsed,
             formats,
         })
-    }
-
-    pub(super) fn names(&self) -> Vec<String> {
-        self.files.iter().map(|file| file.name.clone()).collect()
-    }
-
-    pub(super) fn sizes(&self) -> Vec<u64> {
-        self.files
-            .iter()
-            .map(|file| file.recording.bytes.len() as u64)
-            .collect()
-    }
-}
-
-/// 8-4-4-4-12 hexadecimal digits (RFC 9562).
-fn is_uuid(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
-    let hexadecimal = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(hexadecimal)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_uuid_is_a_uuid() {
-        assert!(is_uuid("7f0c1f9e-3d3a-4a35-9df5-0b8f5a6d7c11"));
-        for text in [
-            "7f0c1f9e3d3a4a359df50b8f5a6d7c11",
-            "7f0c1f9e-3d3a-4a35-9df5-0b8f5a6d7c1g",
-            "-",
-            "",
-        ] {
-            assert!(!is_uuid(text), "{text}");
-        }
     }
 }

@@ -1,0 +1,107 @@
+//! `google.longrunning.Operations` over the operations of this process.
+
+use std::time::Duration;
+
+use polyphony_error::Fault;
+use polyphony_proto::google::longrunning as lro;
+use polyphony_proto::google::longrunning::operations_server::Operations as Service;
+use tonic::{Request, Response, Status};
+
+use super::Operations;
+
+const PAGE: usize = 100;
+const MOST_PAGE: usize = 1_000;
+/// A wait without a timeout; the deadline of the call usually ends it first.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+#[tonic::async_trait]
+impl Service for Operations {
+    async fn list_operations(
+        &self,
+        request: Request<lro::ListOperationsRequest>,
+    ) -> Result<Response<lro::ListOperationsResponse>, Status> {
+        // Everything can be reached, so a partial success is a success.
+        let lro::ListOperationsRequest {
+            name,
+            filter,
+            page_size,
+            page_token,
+            return_partial_success: _,
+        } = request.into_inner();
+        if !matches!(name.as_str(), "" | "operations") {
+            return Err(Fault::invalid("name", "must be \"operations\"").into());
+        }
+        let done = match filter.as_str() {
+            "" => None,
+            "done=true" | "done = true" | "done" => Some(true),
+            "done=false" | "done = false" | "NOT done" => Some(false),
+            _ => {
+                return Err(
+                    Fault::invalid("filter", "must be empty, \"done=true\" or \"done=false\"").into(),
+                );
+            }
+        };
+        let most = match usize::try_from(page_size) {
+            Ok(0) => PAGE,
+            Ok(size) => size.min(MOST_PAGE),
+            Err(_) => return Err(Fault::invalid("page_size", "must not be negative").into()),
+        };
+        let mut found = self.list(&page_token, most + 1, done);
+        let more = found.len() > most;
+        found.truncate(most);
+        let next_page_token = found
+            .last()
+            .filter(|_| more)
+            .map(|(name, _)| name.clone())
+            .unwrap_or_default();
+        let operations = found.iter().map(|(_, operation)| operation.wire()).collect();
+        Ok(Response::new(lro::ListOperationsResponse {
+            operations,
+            next_page_token,
+            unreachable: Vec::new(),
+        }))
+    }
+
+    async fn get_operation(
+        &self,
+        request: Request<lro::GetOperationRequest>,
+    ) -> Result<Response<lro::Operation>, Status> {
+        let lro::GetOperationRequest { name } = request.into_inner();
+        Ok(Response::new(self.get(&name)?.wire()))
+    }
+
+    async fn delete_operation(
+        &self,
+        request: Request<lro::DeleteOperationRequest>,
+    ) -> Result<Response<()>, Status> {
+        let lro::DeleteOperationRequest { name } = request.into_inner();
+        self.delete(&name)?;
+        Ok(Response::new(()))
+    }
+
+    async fn cancel_operation(
+        &self,
+        request: Request<lro::CancelOperationRequest>,
+    ) -> Result<Response<()>, Status> {
+        let lro::CancelOperationRequest { name } = request.into_inner();
+        self.get(&name)?.cancel();
+        Ok(Response::new(()))
+    }
+
+    async fn wait_operation(
+        &self,
+        request: Request<lro::WaitOperationRequest>,
+    ) -> Result<Response<lro::Operation>, Status> {
+        let lro::WaitOperationRequest { name, timeout } = request.into_inner();
+        let timeout = match timeout {
+            None => LONGEST_WAIT,
+            Some(timeout) => polyphony_proto::time::from_wire(&timeout)
+                .map_err(|error| Fault::invalid("timeout", error.to_string()))?
+                .min(LONGEST_WAIT),
+        };
+        let operation = self.get(&name)?;
+        // Whether it is done or the time is over, the answer says how far it is.
+        drop(tokio::time::timeout(timeout, operation.done()).await);
+        Ok(Response::new(operation.wire()))
+    }
+}
