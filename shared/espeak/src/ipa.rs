@@ -86,11 +86,18 @@ impl Alphabet {
         library.set_voice(voice)?;
         // The library takes phones in brackets once it has been asked to speak a text with them.
         library.synthesize(c" ", true, &|| false)?;
+        let sound = |letters: &str| {
+            let text = CString::new(format!("[[{letters}]]")).unwrap_or_default();
+            library.phonemes(&text).map(|(ipa, _, _)| ipa.trim().to_owned())
+        };
+        // At the end of a word some vowels become others, so each letter is asked for before another.
+        let tail = sound("t")?;
         let mut sounds: Vec<(String, String)> = Vec::new();
         for letter in letters {
-            let text = CString::new(format!("[[{letter}]]")).unwrap_or_default();
-            let (ipa, _, _) = library.phonemes(&text)?;
-            let ipa = ipa.trim();
+            let followed = sound(&format!("{letter}|t"))?;
+            let Some(ipa) = followed.strip_suffix(&tail) else {
+                continue;
+            };
             // What it does not know it gives back as it is, or as a change of language.
             if ipa.is_empty() || ipa.contains(['(', ' ']) || ipa.is_ascii() && ipa == letter && ipa.len() > 1
             {
