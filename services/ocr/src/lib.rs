@@ -5,6 +5,9 @@ pub mod domain;
 pub mod engine;
 mod error;
 pub mod native;
+pub mod page;
 pub mod reader;
+pub mod reading;
+pub mod render;
 
 pub use error::Error;
