@@ -23,7 +23,7 @@ pub struct PitchOptions {
     pub decoder: PitchDecoder,
     /// Frames less periodic than this are unvoiced, 0 to 1.
     pub voicing_threshold: f32,
-    /// Frames quieter than this are unvoiced, -100 to 0 dB of A-weighted loudness as torchcrepe defines it.
+    /// Frames quieter than this are unvoiced, -100 to 0 dB, A-weighted; a tone of 1 kHz at full scale has 0 dB.
     pub silence_threshold_db: f32,
 }
 

@@ -55,29 +55,11 @@ pub fn track<N: Network>(
     options: &PitchOptions,
     cancel: &Cancel,
 ) -> Result<PitchTrack, Error> {
-    // Half a minute at once, so that the recording is not copied whole.
-    let pieces = || audio.chunks(30 * PITCH_RATE as usize);
-    let mut listened = Framer::new(options.hop);
-    let mut loudness = Loudness::new();
-    let mut listen = |framer: &mut Framer| {
-        for _ in 0..framer.ready() {
-            loudness.listen(framer.cut());
-        }
-    };
-    for piece in pieces() {
-        if cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        listened.push(piece);
-        listen(&mut listened);
-    }
-    listened.end();
-    listen(&mut listened);
-
     let line = Line::new(options, None);
-    let mut follower = Follower::with(network, group, loudness, line, options.hop, cancel);
+    let mut follower = Follower::with(network, group, line, options.hop, cancel);
     let mut track = follower.track();
-    for piece in pieces() {
+    // Half a minute at once, so that the recording is not copied whole.
+    for piece in audio.chunks(30 * PITCH_RATE as usize) {
         let next = follower.accept(piece)?;
         track.append(next);
     }
@@ -93,23 +75,16 @@ impl<N: Network> Follower<N> {
         let frames = |time: Duration| time.as_nanos().div_ceil(options.hop.as_nanos()) as usize;
         let line = Line::new(options, Some(frames(AHEAD)));
         let group = frames(STREAM_GROUP).clamp(1, STREAM_FRAMES);
-        Self::with(network, group, Loudness::new(), line, options.hop, cancel)
+        Self::with(network, group, line, options.hop, cancel)
     }
 
-    fn with(
-        network: N,
-        group: usize,
-        loudness: Loudness,
-        line: Line,
-        hop: Duration,
-        cancel: &Cancel,
-    ) -> Self {
+    fn with(network: N, group: usize, line: Line, hop: Duration, cancel: &Cancel) -> Self {
         Self {
             network,
             cancel: cancel.clone(),
             hop,
             framer: Framer::new(hop),
-            loudness,
+            loudness: Loudness::new(),
             line,
             group,
             given: 0,
