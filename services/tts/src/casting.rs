@@ -75,6 +75,9 @@ struct Wanted {
     name: String,
 }
 
+/// Languages that a refusal tells; a message is cut when it is long.
+const TOLD: usize = 12;
+
 impl Casting<'_> {
     /// Finds who speaks. With `aliases` alone the text has no part for a speaker without one.
     pub(crate) async fn cast(&self, asked: Asked, aliases: bool) -> Result<Cast, Fault> {
@@ -268,12 +271,14 @@ fn unknown(name: &str) -> Fault {
 fn foreign(asked: &Asked, info: &EngineInfo, known: &[&str]) -> Fault {
     let (field, said) = (format!("{}language_code", asked.path), &asked.language);
     let (engine, model) = (info.made.engine, &info.made.model);
-    let known = known.join(", ");
-    Fault::invalid(
-        field,
-        format!("{said} is not a language of the voice, of {engine} ({model}); it speaks {known}"),
-    )
-    .with_reason("LANGUAGE")
+    let some = known[..known.len().min(TOLD)].join(", ");
+    let rest = match known.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        rest => format!(" and {rest} more, which GetCapabilities lists"),
+    };
+    let message =
+        format!("{said} is not a language of the voice, of {engine} ({model}); it speaks {some}{rest}");
+    Fault::invalid(field, message).with_reason("LANGUAGE")
 }
 
 // === impl Cast ===

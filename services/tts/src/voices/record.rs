@@ -198,7 +198,7 @@ mod tests {
     const WHOLE: &str = r#"{
         "voice": "voices/en-gb", "display_name": "The narrator", "speaking_rate": 0.9, "owner": "anonymous",
         "consent": { "subject": "J", "consent_time": "2026-01-01T00:00:00Z", "statement": "all" },
-        "expire_time": "2027-01-01T00:00:00.5Z"
+        "expire_time": "2027-01-01T00:00:00.500Z"
     }"#;
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         assert!(!record.is_expired(end - Duration::from_nanos(1)) && record.is_expired(end));
         assert_eq!(
             record.expire_time.map(|end| end.to_string()).as_deref(),
-            Some("2027-01-01T00:00:00.5Z")
+            Some("2027-01-01T00:00:00.500Z")
         );
         let bytes = record.to_bytes();
         assert_eq!(Record::from_bytes(&bytes).as_ref(), Ok(&record));
