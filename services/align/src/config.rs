@@ -1,0 +1,140 @@
+//! The keys of the aligner: `[align]`, and the sections it shares with the rest of the mesh, `[models]` and
+//! `[inference]`.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use polyphony_chassis::config::ServerConfig;
+use polyphony_config::{HumanDuration, Layers};
+use polyphony_inference::InferenceConfig;
+use polyphony_models::ModelsConfig;
+use serde::{Deserialize, Serialize};
+
+/// All that an aligner is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where and how it is served. Default: 127.0.0.1:7002, admin 127.0.0.1:8002; messages of 32 MiB.
+    pub server: ServerConfig,
+    /// "auto" takes the best model on disk for the language; "ctc" or "dtw" only models of that engine. Default: "auto".
+    pub engine: EngineChoice,
+    /// The model for requests that name none, as "espeak-ng-dtw". Empty, the default: the best for the language.
+    pub model: String,
+    /// Load the default model before the first request, and be ready only then. Default: false, which keeps an idle
+    /// process small.
+    pub preload: bool,
+    /// Streams at once; one more is refused when it opens. 0, the default: four for each core.
+    pub max_streams: usize,
+    /// Recordings aligned at once. 0, the default: one for each core.
+    pub workers: usize,
+    /// Recordings that wait for a worker; one more is refused. Default: 64.
+    pub max_queue: usize,
+    /// A stream whose client has sent nothing for so long is ended. Default: 60 s.
+    pub stream_idle: HumanDuration,
+    /// The longest stream, in audio. "0", the default: no limit.
+    pub max_stream_duration: HumanDuration,
+    /// The longest recording of `Align`. Default: 2 h.
+    pub max_align_duration: HumanDuration,
+    /// `[models]`: where models lie.
+    #[serde(skip)]
+    pub models: ModelsConfig,
+    /// `[inference]`: where ONNX Runtime lies, and which device runs it.
+    #[serde(skip)]
+    pub inference: InferenceConfig,
+}
+
+/// Which engines may serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// Both; the best whose model is on disk serves by default.
+    #[default]
+    Auto,
+    /// Networks with a CTC head alone.
+    Ctc,
+    /// espeak-ng and time warping alone.
+    Dtw,
+}
+
+/// The runtime has 512 threads for work that blocks; some are left for models and files.
+const MOST_THREADS: usize = 448;
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the three sections.
+    ///
+    /// # Errors
+    /// The first key that is unknown or whose value cannot be used.
+    pub fn read(layers: &Layers) -> Result<Self, polyphony_config::Error> {
+        let mut config: Self = layers.section("align")?;
+        config.server.limits.take_media();
+        config.models = layers.section("models")?;
+        config.inference = layers.section("inference")?;
+        config.check(layers)?;
+        Ok(config)
+    }
+
+    /// Rules that types cannot express.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
+        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
+            let message = "must be the name of a model, as \"espeak-ng-dtw\"";
+            return Err(layers.invalid("align.model", message));
+        }
+        for (key, value) in [
+            ("align.stream_idle", self.stream_idle),
+            ("align.max_align_duration", self.max_align_duration),
+        ] {
+            if value.get() < Duration::from_secs(1) {
+                return Err(layers.invalid(key, "must be at least 1s"));
+            }
+        }
+        if self.streams() + self.workers() > MOST_THREADS {
+            let message =
+                format!("must be at most {MOST_THREADS} together with align.workers: each holds a thread");
+            return Err(layers.invalid("align.max_streams", message));
+        }
+        Ok(())
+    }
+
+    /// Streams at once.
+    pub fn streams(&self) -> usize {
+        if self.max_streams == 0 {
+            4 * cores()
+        } else {
+            self.max_streams
+        }
+    }
+
+    /// Recordings at once.
+    pub fn workers(&self) -> usize {
+        if self.workers == 0 { cores() } else { self.workers }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            engine: EngineChoice::Auto,
+            model: String::new(),
+            preload: false,
+            max_streams: 0,
+            workers: 0,
+            max_queue: 64,
+            stream_idle: HumanDuration::from_secs(60),
+            max_stream_duration: HumanDuration::default(),
+            max_align_duration: HumanDuration::from_secs(2 * 3600),
+            models: ModelsConfig::default(),
+            inference: InferenceConfig::default(),
+        }
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
