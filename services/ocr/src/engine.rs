@@ -3,6 +3,8 @@
 //! An engine knows nothing of gRPC, of files or of formats: it takes a picture and gives what stands on it. It is
 //! blocking and CPU-bound: callers run it on a blocking thread.
 
+pub mod ppocr;
+
 use polyphony_inference::Cancel;
 
 use crate::domain::{EngineInfo, Options, PageReading, Picture};
