@@ -161,7 +161,7 @@ impl Voices {
         match put {
             Ok(_) => {}
             Err(object_store::Error::Precondition { .. }) => return Err(outdated(id)),
-            Err(source) => return Err(Fault::internal(self.storage.failed(source))),
+            Err(source) => return Err(Fault::from(self.storage.failed(source))),
         }
         let stored = self.read(&*store, id).await?;
         stored.ok_or_else(|| outdated(id))
@@ -174,7 +174,7 @@ impl Voices {
     pub async fn delete(&self, stored: &Stored) -> Result<(), Fault> {
         let _writing = self.writing.lock().await;
         let store = self.current(stored).await?;
-        let failed = |source| Fault::internal(self.storage.failed(source));
+        let failed = |source| Fault::from(self.storage.failed(source));
         // The record first: without it the rest is nobody's voice.
         store.delete(&self.place(&stored.id)).await.map_err(failed)?;
         let folder = self.folder(&stored.id);

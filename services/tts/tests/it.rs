@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod engines;
+mod program;
 mod streams;
 mod support;
 mod voices;

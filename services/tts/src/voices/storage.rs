@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{ClientOptions, HttpClient, HttpConnector};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::{ObjectStore, RetryConfig};
 use polyphony_config::{Secret, data_dir};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ enum Place {
 #[derive(Debug)]
 struct Connector;
 
+/// How long an answer of the bucket is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 const URL: &str = "tts.voices.url";
 
 // === impl Storage ===
@@ -139,9 +142,22 @@ fn bucket_of(
     bucket: &str,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<AmazonS3, Error> {
+    // Somebody waits for the answer.
+    let retry = RetryConfig {
+        max_retries: 3,
+        retry_timeout: PATIENCE,
+        ..RetryConfig::default()
+    };
+    let client = ClientOptions::new()
+        .with_connect_timeout(PATIENCE)
+        .with_timeout(PATIENCE);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
-        .with_http_connector(Connector);
+        .with_http_connector(Connector)
+        .with_retry(retry)
+        .with_client_options(client)
+        // Not all that speak like S3 know it.
+        .with_disable_bulk_delete(true);
     // What AWS's own tools read, but for the configuration of polyphony, which comes after.
     for key in [
         AmazonS3ConfigKey::AccessKeyId,
@@ -165,9 +181,8 @@ fn bucket_of(
         builder = builder.with_region(region);
     }
     if let Some(endpoint) = &config.endpoint {
-        builder = builder
-            .with_endpoint(endpoint)
-            .with_allow_http(endpoint.starts_with("http://"));
+        let allow_http = endpoint.starts_with("http://");
+        builder = builder.with_endpoint(endpoint).with_allow_http(allow_http);
     }
     if let Some(id) = &config.access_key_id {
         let secret = config.secret_access_key.as_ref().ok_or(Error::Config {
