@@ -10,6 +10,7 @@ use std::time::Duration;
 use polyphony_audio::decode::decode_speech;
 use polyphony_audio::limits::{Cancel as DecodeCancel, Limits};
 use polyphony_diar::domain::{Cancel, Clustering, Options, label};
+use polyphony_diar::engine::Engine as _;
 use polyphony_diar::engine::ge2e::{Files, Ge2eEngine};
 use polyphony_inference::{InferenceConfig, Runtime};
 

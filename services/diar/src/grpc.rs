@@ -91,7 +91,13 @@ impl DiarService for Service {
         let place = self.shared.places.stream()?;
         let (id, owner) = (RequestId::of_call(&request), owner(&request)?);
         let shared = Arc::clone(&self.shared);
-        Ok(Response::new(stream::open(shared, place, id, owner, request.into_inner())))
+        Ok(Response::new(stream::open(
+            shared,
+            place,
+            id,
+            owner,
+            request.into_inner(),
+        )))
     }
 
     async fn identify_speakers(
@@ -119,7 +125,9 @@ impl DiarService for Service {
         let owner = owner(&request)?;
         let pb::GetSpeakerRequest { name } = request.into_inner();
         let id = speaker::named(&name, "name")?;
-        let record = self.with_speakers(move |speakers| speakers.get(&owner, &id)).await?;
+        let record = self
+            .with_speakers(move |speakers| speakers.get(&owner, &id))
+            .await?;
         Ok(Response::new(speaker::wire(record)))
     }
 
@@ -128,14 +136,19 @@ impl DiarService for Service {
         request: Request<pb::ListSpeakersRequest>,
     ) -> Result<Response<pb::ListSpeakersResponse>, Status> {
         let owner = owner(&request)?;
-        let pb::ListSpeakersRequest { page_size, page_token } = request.into_inner();
+        let pb::ListSpeakersRequest {
+            page_size,
+            page_token,
+        } = request.into_inner();
         if page_size > LONGEST_PAGE {
             return Err(Fault::invalid("page_size", "must be at most 1000").into());
         }
         let size = if page_size == 0 { PAGE } else { page_size } as usize;
         let all = self.with_speakers(move |speakers| speakers.list(&owner)).await?;
         // A token is the id after which the next page begins, so what is enrolled meanwhile moves no page.
-        let mut rest = all.into_iter().skip_while(|record| !page_token.is_empty() && record.id <= page_token);
+        let mut rest = all
+            .into_iter()
+            .skip_while(|record| !page_token.is_empty() && record.id <= page_token);
         let page: Vec<_> = rest.by_ref().take(size).collect();
         let more = rest.next().is_some();
         let next_page_token = page.last().filter(|_| more).map(|last| last.id.clone());
@@ -156,7 +169,9 @@ impl DiarService for Service {
         let said = speaker::changes(wanted, update_mask)?;
         let change = move |speakers: &Speakers| {
             speakers.update(&owner, &id, &etag, |record| {
-                record.display_name = said.display_name.unwrap_or(std::mem::take(&mut record.display_name));
+                record.display_name = said
+                    .display_name
+                    .unwrap_or(std::mem::take(&mut record.display_name));
                 record.consent = said.consent.unwrap_or(std::mem::take(&mut record.consent));
                 record.expire = said.expire.unwrap_or(record.expire);
             })

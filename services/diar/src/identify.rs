@@ -42,7 +42,11 @@ impl Known {
                         record.model,
                         info.encoder.model
                     );
-                    return Err(Fault::new(Kind::FailedPrecondition, "SPEAKER_OF_ANOTHER_MODEL", message));
+                    return Err(Fault::new(
+                        Kind::FailedPrecondition,
+                        "SPEAKER_OF_ANOTHER_MODEL",
+                        message,
+                    ));
                 }
                 records.push(record);
             }
@@ -56,8 +60,13 @@ impl Known {
 
     /// The enrolled speakers at least so similar to a voice, the likeliest first.
     pub(crate) fn matches(&self, voice: &Embedding, threshold: f32) -> Vec<(String, f32)> {
-        let scored = self.0.iter().map(|(name, known)| (name.clone(), known.similarity(voice)));
-        let mut matches: Vec<_> = scored.filter(|(_, similarity)| *similarity >= threshold).collect();
+        let scored = self
+            .0
+            .iter()
+            .map(|(name, known)| (name.clone(), known.similarity(voice)));
+        let mut matches: Vec<_> = scored
+            .filter(|(_, similarity)| *similarity >= threshold)
+            .collect();
         matches.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         matches
     }
@@ -68,7 +77,11 @@ impl Known {
         for (number, person) in people.iter().enumerate() {
             let Some(voice) = &person.embedding else { continue };
             let matches = self.matches(voice, threshold);
-            pairs.extend(matches.into_iter().map(|(name, similarity)| (number, name, similarity)));
+            pairs.extend(
+                matches
+                    .into_iter()
+                    .map(|(name, similarity)| (number, name, similarity)),
+            );
         }
         pairs.sort_by(|a, b| b.2.total_cmp(&a.2));
         let mut names = vec![None; people.len()];
@@ -123,7 +136,10 @@ mod tests {
             ("speakers/bo".to_owned(), voice(1.5)),
         ]);
         let names = known.name(&[person(0.3), person(0.1), person(1.4)], 0.9);
-        assert_eq!(["", "speakers/ana", "speakers/bo"].map(str::to_owned), [0, 1, 2].map(|n| names.name(n).to_owned()));
+        assert_eq!(
+            ["", "speakers/ana", "speakers/bo"].map(str::to_owned),
+            [0, 1, 2].map(|n| names.name(n).to_owned())
+        );
         assert!(names.similarity(1).is_some_and(|similarity| similarity > 0.99));
         assert_eq!(names.similarity(0), None);
     }

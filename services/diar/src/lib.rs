@@ -14,12 +14,22 @@
 
 pub mod clustering;
 pub mod config;
+mod convert;
+pub mod diarizers;
 pub mod domain;
 pub mod engine;
 mod error;
+mod grpc;
+mod identify;
+mod metrics;
 pub mod rttm;
+mod serve;
 pub mod speakers;
+pub mod streaming;
 pub mod timeline;
+
+mod whole;
 
 pub use config::Config;
 pub use error::Error;
+pub use serve::{Diar, StartError, serve};

@@ -99,7 +99,11 @@ pub async fn serve(
         }
     }));
     let kept = || data_dir(|name| std::env::var_os(name)).map(|data| data.join("speakers"));
-    let folder = config.speakers_dir.clone().or_else(kept).ok_or(StartError::NoFolder)?;
+    let folder = config
+        .speakers_dir
+        .clone()
+        .or_else(kept)
+        .ok_or(StartError::NoFolder)?;
     let speakers = Speakers::new(folder, config.max_speakers);
     let service = Service::new(config, diarizers, speakers);
     let ended = server

@@ -117,9 +117,15 @@ impl Asked {
             if !(0.0..=2.0).contains(threshold) {
                 refusals.add("clustering_threshold", "must be 0 to 2, a cosine distance");
             } else if clustering == Some(Clustering::Spectral) {
-                refusals.add("clustering_threshold", "must be left out with CLUSTERING_SPECTRAL, which has none");
+                refusals.add(
+                    "clustering_threshold",
+                    "must be left out with CLUSTERING_SPECTRAL, which has none",
+                );
             } else if least == most {
-                refusals.add("clustering_threshold", "must be left out where the number of people is given");
+                refusals.add(
+                    "clustering_threshold",
+                    "must be left out where the number of people is given",
+                );
             }
         }
         let mut within = |field: &str, given: Option<prost_types::Duration>| {
@@ -142,7 +148,12 @@ impl Asked {
                 refusals.add("identification_threshold", meaningless);
             }
         }
-        let looked_for = Candidates::parse(candidates, *identification_threshold, "identification_threshold", &mut refusals);
+        let looked_for = Candidates::parse(
+            candidates,
+            *identification_threshold,
+            "identification_threshold",
+            &mut refusals,
+        );
         let expected = Expected::parse(expected_model_digest, &mut refusals);
         refusals.finish()?;
         Ok(Self {
@@ -212,7 +223,12 @@ impl Asked {
 }
 
 /// How many people, at least and at most.
-fn people(exact: Option<u32>, least: Option<u32>, most: Option<u32>, refusals: &mut Refusals) -> (usize, usize) {
+fn people(
+    exact: Option<u32>,
+    least: Option<u32>,
+    most: Option<u32>,
+    refusals: &mut Refusals,
+) -> (usize, usize) {
     let limit = MAX_SPEAKERS as u32;
     let mut within = |field: &str, given: Option<u32>| {
         if given.is_some_and(|given| !(1..=limit).contains(&given)) {
@@ -224,14 +240,20 @@ fn people(exact: Option<u32>, least: Option<u32>, most: Option<u32>, refusals: &
     within("max_speakers", most);
     if let Some(exact) = exact {
         if least.is_some() || most.is_some() {
-            refusals.add("num_speakers", "must be left out where min_speakers or max_speakers is given");
+            refusals.add(
+                "num_speakers",
+                "must be left out where min_speakers or max_speakers is given",
+            );
         }
         return (exact as usize, exact as usize);
     }
     let least = least.unwrap_or(1);
     let most = most.unwrap_or_else(|| DEFAULT_MAX.max(least));
     if least > most {
-        refusals.add("min_speakers", format!("must be at most max_speakers, which is {most}"));
+        refusals.add(
+            "min_speakers",
+            format!("must be at most max_speakers, which is {most}"),
+        );
     }
     (least as usize, most as usize)
 }
@@ -279,7 +301,10 @@ mod tests {
 
     fn refused(config: pb::DiarizationConfig) -> Vec<String> {
         let fault = Asked::parse(Some(config), "config.").expect_err("refused");
-        let fields = fault.violations.into_iter().map(|violation| violation.field.into_owned());
+        let fields = fault
+            .violations
+            .into_iter()
+            .map(|violation| violation.field.into_owned());
         fields.collect()
     }
 
@@ -290,7 +315,10 @@ mod tests {
             min_speakers: Some(2),
             clustering: 9,
             clustering_threshold: Some(-0.1),
-            min_duration_on: Some(prost_types::Duration { seconds: 11, nanos: 0 }),
+            min_duration_on: Some(prost_types::Duration {
+                seconds: 11,
+                nanos: 0,
+            }),
             candidates: vec!["ana".to_owned()],
             identification_threshold: Some(1.5),
             expected_model_digest: "x".to_owned(),

@@ -48,6 +48,9 @@ pub(crate) fn speakers(speakers: &[Speaker], names: &Names, embeddings: bool) ->
             embedding: embedding.map(|voice| voice.values().to_vec()).unwrap_or_default(),
         }
     };
-    let heard = speakers.iter().enumerate().filter(|(_, speaker)| !speaker.speech.is_zero());
+    let heard = speakers
+        .iter()
+        .enumerate()
+        .filter(|(_, speaker)| !speaker.speech.is_zero());
     heard.map(speaker).collect()
 }

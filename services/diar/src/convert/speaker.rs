@@ -34,9 +34,12 @@ pub(crate) fn id(name: &str) -> Option<&str> {
 
 /// The id in the field `name` of a request.
 pub(crate) fn named(name: &str, field: &'static str) -> Result<String, Fault> {
-    id(name)
-        .map(str::to_owned)
-        .ok_or_else(|| Fault::invalid(field, "must be the name of an enrolled speaker, as \"speakers/ana\""))
+    id(name).map(str::to_owned).ok_or_else(|| {
+        Fault::invalid(
+            field,
+            "must be the name of an enrolled speaker, as \"speakers/ana\"",
+        )
+    })
 }
 
 /// What a new speaker is to be. Consent is required.
@@ -58,7 +61,8 @@ pub(crate) fn new(speaker: Option<pb::Speaker>, speaker_id: &str, request_id: &s
         .as_ref()
         .is_some_and(|consent| !consent.subject.is_empty() && !consent.statement.is_empty());
     if !consented {
-        let message = "speaker.consent: a voice is enrolled only with the person's consent; set subject and statement";
+        let message =
+            "speaker.consent: a voice is enrolled only with the person's consent; set subject and statement";
         return Err(Fault::new(Kind::FailedPrecondition, "CONSENT_MISSING", message)
             .and_invalid("speaker.consent", "must have a subject and a statement"));
     }
@@ -80,8 +84,16 @@ pub(crate) fn changes(speaker: pb::Speaker, mask: Option<FieldMask>) -> Result<S
     let named = |field: &str| all || paths.iter().any(|path| path == field);
     let has_end = speaker.expire_time.is_some();
     let said = parse(speaker, "speaker.", &mut refusals);
-    if named("consent") && said.consent.as_ref().is_none_or(|consent| consent.statement.is_empty()) {
-        refusals.add("speaker.consent", "must stay: delete the speaker where consent is withdrawn");
+    if named("consent")
+        && said
+            .consent
+            .as_ref()
+            .is_none_or(|consent| consent.statement.is_empty())
+    {
+        refusals.add(
+            "speaker.consent",
+            "must stay: delete the speaker where consent is withdrawn",
+        );
     }
     refusals.finish()?;
     Ok(Said {
@@ -110,7 +122,10 @@ fn parse(speaker: pb::Speaker, path: &'static str, refusals: &mut Refusals) -> S
     } = speaker;
     let mut short = |field: &str, text: &str, most: usize| {
         if text.chars().nth(most).is_some() {
-            refusals.add(&format!("{path}{field}"), format!("must have at most {most} characters"));
+            refusals.add(
+                &format!("{path}{field}"),
+                format!("must have at most {most} characters"),
+            );
         }
     };
     short("display_name", &display_name, MOST_TITLE);
@@ -174,7 +189,9 @@ pub(crate) fn wire(record: Record) -> pb::Speaker {
 }
 
 fn stored(time: Timestamp) -> Option<Moment> {
-    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    let nanos = u32::try_from(time.nanos)
+        .ok()
+        .filter(|nanos| *nanos < 1_000_000_000)?;
     Some((time.seconds, nanos))
 }
 

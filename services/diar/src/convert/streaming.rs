@@ -42,10 +42,16 @@ impl AskedStream {
         } = wire;
         let given = config.clone().unwrap_or_default();
         if given.include_exclusive.unwrap_or(false) {
-            refusals.add("config.include_exclusive", "is not supported in a stream; use Diarize");
+            refusals.add(
+                "config.include_exclusive",
+                "is not supported in a stream; use Diarize",
+            );
         }
         if given.clustering != i32::from(pb::Clustering::Unspecified) {
-            refusals.add("config.clustering", "is not supported in a stream, which groups voices as they come");
+            refusals.add(
+                "config.clustering",
+                "is not supported in a stream, which groups voices as they come",
+            );
         }
         if start_time.is_some() {
             refusals.add("start_time", "is not supported: segments tell offsets alone");
@@ -68,7 +74,10 @@ impl AskedStream {
         let most = info.stream_speakers;
         if plan.options.min_speakers > most {
             let mut refusals = Refusals::at("streaming_config.config.");
-            refusals.add("min_speakers", format!("must be at most {most} in a stream of {}", info.made.engine));
+            refusals.add(
+                "min_speakers",
+                format!("must be at most {most} in a stream of {}", info.made.engine),
+            );
             refusals.finish()?;
         }
         plan.options.max_speakers = plan.options.max_speakers.min(most);

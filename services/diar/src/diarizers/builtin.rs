@@ -37,24 +37,28 @@ pub fn of_store(
     // The embedded default stands back behind any other.
     let rank = |entry: &Entry| u32::from(entry.engine == ge2e::NAME);
     let (config, shelves) = (config.clone(), store.clone());
-    let roster = Roster::builder(residents, |engine: &Arc<dyn Engine>| engine.info().clone(), NOTHING)
-        .prefer(preferred)
-        .add_task(
-            store,
-            "diar",
-            |engine| is_chosen(choice, engine),
-            rank,
-            foretell,
-            move |installed| {
-                let engine = load(installed, &shelves, &config, &runtime)?;
-                let device = Some(engine.info().made.device.clone());
-                Ok(Loaded {
-                    value: engine,
-                    memory_bytes: None,
-                    device,
-                })
-            },
-        )?;
+    let roster = Roster::builder(
+        residents,
+        |engine: &Arc<dyn Engine>| engine.info().clone(),
+        NOTHING,
+    )
+    .prefer(preferred)
+    .add_task(
+        store,
+        "diar",
+        |engine| is_chosen(choice, engine),
+        rank,
+        foretell,
+        move |installed| {
+            let engine = load(installed, &shelves, &config, &runtime)?;
+            let device = Some(engine.info().made.device.clone());
+            Ok(Loaded {
+                value: engine,
+                memory_bytes: None,
+                device,
+            })
+        },
+    )?;
     Ok(roster.build())
 }
 

@@ -10,6 +10,7 @@ mod analysis;
 mod decode;
 mod encoder;
 mod mel;
+mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,13 +22,15 @@ use polyphony_models::Provenance;
 use self::analysis::Analysis;
 use self::encoder::Encoder;
 use self::mel::Extractor;
+use self::stream::Ge2eStream;
 use super::activity::Activity;
 use super::cache::Cache;
 use super::trouble::Trouble;
+use super::{Engine, Stream};
 use crate::Error;
 use crate::clustering::agglomerative::Linkage;
 use crate::clustering::{self, Wanted, condense};
-use crate::domain::{Cancel, Clustering, Diarization, Embedding, EngineInfo, Options, Voice};
+use crate::domain::{Cancel, Clustering, Diarization, Embedding, EngineInfo, Options, StreamOptions, Voice};
 use crate::timeline::{self, Rules};
 
 pub use self::encoder::DIMENSIONS;
@@ -114,9 +117,14 @@ impl Ge2eEngine {
         let make = || Analysis::of(audio, &self.activity, &self.encoder, cancel);
         self.cache.get_or(audio, make).map_err(|trouble| trouble.of(NAME))
     }
+}
 
-    /// Tells who speaks when.
-    pub fn diarize(&self, audio: &[f32], options: &Options, cancel: &Cancel) -> Result<Diarization, Error> {
+impl Engine for Ge2eEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn diarize(&self, audio: &[f32], options: &Options, cancel: &Cancel) -> Result<Diarization, Error> {
         let analysis = self.analyse(audio, cancel)?;
         if analysis.regions.is_empty() {
             return Ok(Diarization::default());
@@ -137,8 +145,7 @@ impl Ge2eEngine {
         Ok(timeline::diarization(&tracks, &tracks, voices.collect()))
     }
 
-    /// The voice of one person.
-    pub fn voice(&self, audio: &[f32], cancel: &Cancel) -> Result<Option<Voice>, Error> {
+    fn voice(&self, audio: &[f32], cancel: &Cancel) -> Result<Option<Voice>, Error> {
         let analysis = self.analyse(audio, cancel)?;
         let labels = vec![0; analysis.centres.len()];
         let centre = condense::means(&analysis.voices, &analysis.weights, &labels, 1);
@@ -153,9 +160,14 @@ impl Ge2eEngine {
         }))
     }
 
-    /// What it is.
-    pub fn info(&self) -> &EngineInfo {
-        &self.info
+    fn stream(&self, options: &StreamOptions, cancel: &Cancel) -> Result<Box<dyn Stream>, Error> {
+        let encoder = self.encoder.clone();
+        Ok(Box::new(Ge2eStream::new(
+            &self.activity,
+            encoder,
+            options,
+            cancel.clone(),
+        )))
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) async fn create(
     } = request;
     let said = speaker::new(speaker, &speaker_id, &request_id)?;
     if samples.is_empty() || samples.len() > MOST_SAMPLES {
-        return Err(Fault::invalid("samples", "must be 1 to 16 recordings of the person alone"));
+        return Err(Fault::invalid(
+            "samples",
+            "must be 1 to 16 recordings of the person alone",
+        ));
     }
     let (speakers, whose, asked) = (shared.speakers.clone(), owner.clone(), request_id.clone());
     let before = task::spawn_blocking(move || speakers.answered(&whose, &asked));
@@ -54,7 +57,8 @@ pub(super) async fn create(
     for (at, sample) in samples.into_iter().enumerate() {
         let field = format!("samples[{at}]");
         let bytes = media::inline(sample.into(), &field, "the recording")?;
-        let recording = Recording::open(bytes, Format::Auto, &field, LONGEST, &shared.places, &abandon).await?;
+        let recording =
+            Recording::open(bytes, Format::Auto, &field, LONGEST, &shared.places, &abandon).await?;
         let (voice, _) = voice(diarizer.clone(), recording, &abandon, &field).await?;
         heard.push(voice);
     }
@@ -62,7 +66,11 @@ pub(super) async fn create(
     let made = diarizer.info().encoder.clone();
     let now = moment(SystemTime::now());
     let record = Record {
-        id: if speaker_id.is_empty() { fresh() } else { speaker_id },
+        id: if speaker_id.is_empty() {
+            fresh()
+        } else {
+            speaker_id
+        },
         owner,
         display_name: said.display_name.unwrap_or_default(),
         consent: said.consent.unwrap_or_default(),
@@ -119,7 +127,10 @@ pub(super) async fn identify(
         return Err(too_little("audio", voice.speech, IDENTIFY));
     }
     let threshold = threshold.unwrap_or(info.identification);
-    let matches = known.matches(&voice.embedding, threshold).into_iter().take(most as usize);
+    let matches = known
+        .matches(&voice.embedding, threshold)
+        .into_iter()
+        .take(most as usize);
     let spent = Spent {
         queue: Some(waited),
         load,
@@ -173,7 +184,12 @@ fn together(heard: &[Voice]) -> Result<Embedding, Fault> {
         }
     }
     let mean = Embedding::new(sum);
-    mean.ok_or_else(|| Fault::invalid("samples", "must be of one person; these voices have nothing in common"))
+    mean.ok_or_else(|| {
+        Fault::invalid(
+            "samples",
+            "must be of one person; these voices have nothing in common",
+        )
+    })
 }
 
 fn too_little(field: &str, speech: Duration, needed: Duration) -> Fault {

@@ -32,8 +32,7 @@ pub(super) async fn diarize(
     let bytes = media::inline(audio, "audio", "the recording")?;
     let abandon = Abandon::default();
     let longest = shared.config.max_diarize_duration.get();
-    let recording =
-        Recording::open(bytes, asked.format, "audio", longest, &shared.places, &abandon).await?;
+    let recording = Recording::open(bytes, asked.format, "audio", longest, &shared.places, &abandon).await?;
     let diarizer = shared.diarizers.acquire(&asked.model).await?;
     let plan = asked.fit(diarizer.info())?;
     let Recording {
@@ -55,7 +54,13 @@ pub(super) async fn diarize(
         let diarization = diarizer.diarize(&samples, &plan.options, &flag)?;
         metrics::diarized(info.made.engine, Mode::Whole, length, started.elapsed());
         let names = known.map(|known| known.name(&diarization.speakers, plan.identification));
-        Ok::<_, Fault>((diarization, names.unwrap_or_default(), info, plan, started.elapsed()))
+        Ok::<_, Fault>((
+            diarization,
+            names.unwrap_or_default(),
+            info,
+            plan,
+            started.elapsed(),
+        ))
     });
     let (diarization, names, info, plan, inference) = work.await.map_err(Fault::internal)??;
     let spent = Spent {

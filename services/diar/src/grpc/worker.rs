@@ -162,7 +162,9 @@ impl Worker {
 
     /// Hands the samples to the engine, and tells what follows.
     fn hear(&mut self) -> Result<(), Stop> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
         let began = Instant::now();
         let events = stream.push(&self.samples).map_err(failed);
         self.busy += began.elapsed();
@@ -207,7 +209,11 @@ impl Worker {
             let threshold = self.plan.plan.identification;
             known.name(&ended.speakers, threshold)
         });
-        let speakers = response::speakers(&ended.speakers, &names.unwrap_or_default(), self.plan.plan.embeddings);
+        let speakers = response::speakers(
+            &ended.speakers,
+            &names.unwrap_or_default(),
+            self.plan.plan.embeddings,
+        );
         let spent = Spent {
             load: self.diarizer.load,
             inference: Some(self.busy),
@@ -261,7 +267,10 @@ impl Worker {
 
     fn send(&mut self, event: Wire) -> Result<(), Stop> {
         self.sequence += 1;
-        let settled = self.stream.as_ref().map_or(self.received, |stream| stream.settled());
+        let settled = self
+            .stream
+            .as_ref()
+            .map_or(self.received, |stream| stream.settled());
         let behind = self.received.saturating_sub(settled);
         let reply = pb::StreamingDiarizeResponse {
             sequence: self.sequence,

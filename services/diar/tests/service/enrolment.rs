@@ -28,21 +28,37 @@ async fn enrol(served: &mut Served, id: &str, voice: &str) -> pb::Speaker {
         samples: recording(&spoken(voice, BIO)).into_iter().collect(),
         request_id: String::new(),
     };
-    served.client.create_speaker(request).await.expect("enrolled").into_inner()
+    served
+        .client
+        .create_speaker(request)
+        .await
+        .expect("enrolled")
+        .into_inner()
 }
 
 #[tokio::test]
 async fn people_who_are_enrolled_are_named() {
     let mut served = served(&[]).await;
     let ana = enrol(&mut served, "ana", "en-us").await;
-    assert_eq!((ana.name.as_str(), ana.owner.as_str()), ("speakers/ana", "anonymous"));
+    assert_eq!(
+        (ana.name.as_str(), ana.owner.as_str()),
+        ("speakers/ana", "anonymous")
+    );
     enrol(&mut served, "bea", "en-us+f3").await;
 
     let request = pb::IdentifySpeakersRequest {
-        audio: recording(&spoken("en-us", "Good evening, and welcome to the programme for tonight.")),
+        audio: recording(&spoken(
+            "en-us",
+            "Good evening, and welcome to the programme for tonight.",
+        )),
         ..pb::IdentifySpeakersRequest::default()
     };
-    let found = served.client.identify_speakers(request).await.expect("answered").into_inner();
+    let found = served
+        .client
+        .identify_speakers(request)
+        .await
+        .expect("answered")
+        .into_inner();
     let first = found.matches.first().expect("somebody");
     assert_eq!(first.speaker, "speakers/ana", "{found:?}");
     assert!(first.similarity >= found.effective_threshold);
@@ -56,8 +72,17 @@ async fn people_who_are_enrolled_are_named() {
         audio: recording(&CONVERSATION),
         output_formats: Vec::new(),
     };
-    let response = served.client.diarize(request).await.expect("answered").into_inner();
-    let names: Vec<_> = response.speakers.iter().map(|speaker| speaker.speaker.as_str()).collect();
+    let response = served
+        .client
+        .diarize(request)
+        .await
+        .expect("answered")
+        .into_inner();
+    let names: Vec<_> = response
+        .speakers
+        .iter()
+        .map(|speaker| speaker.speaker.as_str())
+        .collect();
     assert_eq!(names, ["speakers/ana", "speakers/bea"], "{response:?}");
 }
 
@@ -75,11 +100,19 @@ async fn nobody_is_enrolled_without_consent_or_from_too_little_or_from_two() {
         ..consented()
     };
     let speech = spoken("en-us", BIO);
-    let status = served.client.create_speaker(request(without, &speech)).await.expect_err("no consent");
+    let status = served
+        .client
+        .create_speaker(request(without, &speech))
+        .await
+        .expect_err("no consent");
     assert_refused(&status, Code::FailedPrecondition, "speaker.consent");
 
     let short = &speech[..speech.len() / 3];
-    let status = served.client.create_speaker(request(consented(), short)).await.expect_err("too little");
+    let status = served
+        .client
+        .create_speaker(request(consented(), short))
+        .await
+        .expect_err("too little");
     assert_refused(&status, Code::InvalidArgument, "samples");
 
     let status = served
@@ -88,10 +121,19 @@ async fn nobody_is_enrolled_without_consent_or_from_too_little_or_from_two() {
         .await
         .expect_err("two people");
     assert_refused(&status, Code::InvalidArgument, "samples[0]");
-    let reason = status.get_error_details().error_info().map(|info| info.reason.clone());
+    let reason = status
+        .get_error_details()
+        .error_info()
+        .map(|info| info.reason.clone());
     assert_eq!(reason.as_deref(), Some("SEVERAL_SPEAKERS"));
-    let listed = served.client.list_speakers(pb::ListSpeakersRequest::default()).await;
-    assert!(listed.expect("listed").into_inner().speakers.is_empty(), "nothing is left half done");
+    let listed = served
+        .client
+        .list_speakers(pb::ListSpeakersRequest::default())
+        .await;
+    assert!(
+        listed.expect("listed").into_inner().speakers.is_empty(),
+        "nothing is left half done"
+    );
 }
 
 #[tokio::test]
@@ -103,13 +145,26 @@ async fn a_speaker_is_listed_changed_by_version_and_deleted() {
         page_size: 1,
         page_token: String::new(),
     };
-    let first = served.client.list_speakers(page).await.expect("listed").into_inner();
-    assert_eq!(first.speakers.first().map(|speaker| speaker.name.as_str()), Some("speakers/ana"));
+    let first = served
+        .client
+        .list_speakers(page)
+        .await
+        .expect("listed")
+        .into_inner();
+    assert_eq!(
+        first.speakers.first().map(|speaker| speaker.name.as_str()),
+        Some("speakers/ana")
+    );
     let rest = pb::ListSpeakersRequest {
         page_size: 5,
         page_token: first.next_page_token,
     };
-    let rest = served.client.list_speakers(rest).await.expect("listed").into_inner();
+    let rest = served
+        .client
+        .list_speakers(rest)
+        .await
+        .expect("listed")
+        .into_inner();
     assert_eq!(rest.speakers.len(), 1);
     assert!(rest.next_page_token.is_empty());
 
@@ -122,10 +177,19 @@ async fn a_speaker_is_listed_changed_by_version_and_deleted() {
             paths: vec!["display_name".to_owned()],
         }),
     };
-    let updated = served.client.update_speaker(changed.clone()).await.expect("updated").into_inner();
+    let updated = served
+        .client
+        .update_speaker(changed.clone())
+        .await
+        .expect("updated")
+        .into_inner();
     assert_eq!(updated.display_name, "Anna");
     assert_eq!(updated.consent, made.consent);
-    let outdated = served.client.update_speaker(changed).await.expect_err("an old version");
+    let outdated = served
+        .client
+        .update_speaker(changed)
+        .await
+        .expect_err("an old version");
     assert_eq!(outdated.code(), Code::Aborted);
 
     let delete = pb::DeleteSpeakerRequest {

@@ -23,14 +23,23 @@ async fn two_people_in_turn_are_told_apart() {
         include_speaker_embeddings: Some(true),
         ..pb::DiarizationConfig::default()
     };
-    let response = served.client.diarize(asked(config)).await.expect("answered").into_inner();
+    let response = served
+        .client
+        .diarize(asked(config))
+        .await
+        .expect("answered")
+        .into_inner();
     let labels: Vec<_> = response
         .exclusive_segments
         .iter()
         .filter(|segment| seconds(segment.end_offset) - seconds(segment.start_offset) > 1.0)
         .map(|segment| segment.speaker_label.as_str())
         .collect();
-    assert_eq!(labels, ["SPEAKER_00", "SPEAKER_01", "SPEAKER_00", "SPEAKER_01"], "{response:?}");
+    assert_eq!(
+        labels,
+        ["SPEAKER_00", "SPEAKER_01", "SPEAKER_00", "SPEAKER_01"],
+        "{response:?}"
+    );
     assert_eq!(response.speakers.len(), 2);
     for speaker in &response.speakers {
         let length: f32 = speaker.embedding.iter().map(|value| value * value).sum();
@@ -55,7 +64,12 @@ async fn a_number_of_people_that_is_given_is_kept() {
             num_speakers: Some(number),
             ..pb::DiarizationConfig::default()
         };
-        let response = served.client.diarize(asked(config)).await.expect("answered").into_inner();
+        let response = served
+            .client
+            .diarize(asked(config))
+            .await
+            .expect("answered")
+            .into_inner();
         assert_eq!(response.speakers.len(), number as usize);
     }
 }
@@ -67,7 +81,12 @@ async fn silence_has_no_speaker() {
         audio: recording(&vec![0.0; RATE * 3]),
         ..pb::DiarizeRequest::default()
     };
-    let response = served.client.diarize(request).await.expect("answered").into_inner();
+    let response = served
+        .client
+        .diarize(request)
+        .await
+        .expect("answered")
+        .into_inner();
     assert!(response.segments.is_empty() && response.speakers.is_empty());
     assert!((seconds(response.audio_duration) - 3.0).abs() < 0.01);
 }
@@ -78,8 +97,18 @@ async fn what_is_wrong_is_named_within_five_seconds() {
     let began = Instant::now();
     let good = recording(&vec![0.0; RATE]);
     let cases = [
-        (None, pb::DiarizationConfig::default(), Code::InvalidArgument, "audio"),
-        (inline(Vec::new()), pb::DiarizationConfig::default(), Code::InvalidArgument, "audio.inline"),
+        (
+            None,
+            pb::DiarizationConfig::default(),
+            Code::InvalidArgument,
+            "audio",
+        ),
+        (
+            inline(Vec::new()),
+            pb::DiarizationConfig::default(),
+            Code::InvalidArgument,
+            "audio.inline",
+        ),
         (
             inline(b"<html>not sound</html>".repeat(100)),
             pb::DiarizationConfig::default(),

@@ -9,7 +9,9 @@ use tonic::Code;
 use super::support::{CONVERSATION, assert_refused, served};
 
 fn raw(samples: &[f32]) -> Vec<u8> {
-    let bytes = samples.iter().flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes());
+    let bytes = samples
+        .iter()
+        .flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes());
     bytes.collect()
 }
 
@@ -38,7 +40,11 @@ async fn a_conversation_is_told_while_it_is_spoken() {
     let mut served = served(&[]).await;
     let bytes = raw(&CONVERSATION);
     let mut messages = vec![config()];
-    messages.extend(bytes.chunks(16 << 10).map(|chunk| Message::Audio(chunk.to_vec().into())));
+    messages.extend(
+        bytes
+            .chunks(16 << 10)
+            .map(|chunk| Message::Audio(chunk.to_vec().into())),
+    );
     messages.push(Message::Marker(types::Marker { id: "all".to_owned() }));
     let mut replies = served
         .client
@@ -59,7 +65,10 @@ async fn a_conversation_is_told_while_it_is_spoken() {
     assert_eq!(ended.speakers.len(), 2, "{ended:?}");
     let marker = events.iter().position(|event| matches!(event, Event::Marker(_)));
     let before = &events[..marker.expect("the marker is echoed")];
-    assert!(before.iter().any(|event| matches!(event, Event::Segments(_))), "{events:?}");
+    assert!(
+        before.iter().any(|event| matches!(event, Event::Segments(_))),
+        "{events:?}"
+    );
 }
 
 #[tokio::test]
@@ -73,7 +82,10 @@ async fn what_is_no_stream_is_refused_by_field() {
         ..pb::StreamingDiarizationConfig::default()
     });
     let slow = Message::StreamingConfig(pb::StreamingDiarizationConfig {
-        latency_duration: Some(prost_types::Duration { seconds: 11, nanos: 0 }),
+        latency_duration: Some(prost_types::Duration {
+            seconds: 11,
+            nanos: 0,
+        }),
         ..pb::StreamingDiarizationConfig::default()
     });
     let long = Message::Marker(types::Marker { id: "x".repeat(129) });
@@ -83,7 +95,10 @@ async fn what_is_no_stream_is_refused_by_field() {
         (vec![exclusive], "streaming_config.config.include_exclusive"),
         (vec![slow], "streaming_config.latency_duration"),
         (vec![config(), config()], "streaming_config"),
-        (vec![config(), Message::Audio(vec![0; (32 << 10) + 1].into())], "audio"),
+        (
+            vec![config(), Message::Audio(vec![0; (32 << 10) + 1].into())],
+            "audio",
+        ),
         (vec![config(), long], "marker.id"),
     ] {
         let mut replies = served

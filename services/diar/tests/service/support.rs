@@ -56,7 +56,10 @@ pub(crate) async fn served(settings: &[&str]) -> Served {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    if tokio::time::timeout(Duration::from_secs(20), ready).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(20), ready)
+        .await
+        .is_err()
+    {
         panic!(
             "not ready: {:?}; `make setup` installs what is missing",
             readiness.not_ready()
@@ -72,10 +75,22 @@ pub(crate) async fn served(settings: &[&str]) -> Served {
 /// Two people in turn, about four seconds each, with a pause between.
 pub(crate) static CONVERSATION: LazyLock<Vec<f32>> = LazyLock::new(|| {
     let turns = [
-        ("en-us", "The committee will meet on Monday morning to discuss the new budget."),
-        ("en-us+f3", "I am afraid that I cannot come, my train arrives at eleven o'clock."),
-        ("en-us", "Then we shall begin with the reports, and leave the figures for later."),
-        ("en-us+f3", "Thank you, that is very kind, I will bring all the papers with me."),
+        (
+            "en-us",
+            "The committee will meet on Monday morning to discuss the new budget.",
+        ),
+        (
+            "en-us+f3",
+            "I am afraid that I cannot come, my train arrives at eleven o'clock.",
+        ),
+        (
+            "en-us",
+            "Then we shall begin with the reports, and leave the figures for later.",
+        ),
+        (
+            "en-us+f3",
+            "Thank you, that is very kind, I will bring all the papers with me.",
+        ),
     ];
     let mut samples = Vec::new();
     for (voice, text) in turns {
@@ -102,7 +117,11 @@ pub(crate) fn spoken(voice: &str, text: &str) -> Vec<f32> {
     let speech = espeak
         .render(&voice, script, Settings::default(), &|| false)
         .expect("speech");
-    let spoken: Vec<f32> = speech.samples.iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
+    let spoken: Vec<f32> = speech
+        .samples
+        .iter()
+        .map(|sample| f32::from(*sample) / 32_768.0)
+        .collect();
     let rate = SampleRate::new(Speech::SAMPLE_RATE).expect("a rate");
     let mut resampler = Resampler::new(rate, SampleRate::SPEECH).expect("a resampler");
     let mut samples = Vec::new();

@@ -136,7 +136,11 @@ pub(super) fn gain(audio: &[f32], probabilities: &[f32]) -> f32 {
         (count > 0).then(|| (sum / count as f64) as f32)
     };
     // What is surely speech, if there is some.
-    let energy = energy(0.5).or_else(|| energy(activity::rules().threshold));
+    to_level(energy(0.5).or_else(|| energy(activity::rules().threshold)))
+}
+
+/// The factor that brings speech of this mean energy to [`LEVEL`].
+pub(super) fn to_level(energy: Option<f32>) -> f32 {
     let Some(energy) = energy.filter(|energy| energy.is_finite() && *energy > 0.0) else {
         return 1.0;
     };
