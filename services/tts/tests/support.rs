@@ -38,7 +38,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A running server.
 pub(crate) struct Served {
     pub(crate) client: TtsServiceClient<Channel>,
-    pub(crate) uri: String,
     pub(crate) trigger: Trigger,
     pub(crate) ended: JoinHandle<Ended>,
     /// Where voices are stored.
@@ -85,10 +84,9 @@ pub(crate) async fn served(config: Config) -> Served {
     let voices = dir.path().join("voices");
     let (address, trigger, ended) = start(config, &voices).await;
     let uri = format!("http://{address}");
-    let channel = Channel::from_shared(uri.clone()).expect("a uri").connect().await;
+    let channel = Channel::from_shared(uri).expect("a uri").connect().await;
     Served {
         client: TtsServiceClient::new(channel.expect("connects")),
-        uri,
         trigger,
         ended,
         voices,
