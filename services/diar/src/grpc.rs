@@ -171,8 +171,10 @@ impl DiarService for Service {
             speakers.update(&owner, &id, &etag, |record| {
                 record.display_name = said
                     .display_name
-                    .unwrap_or(std::mem::take(&mut record.display_name));
-                record.consent = said.consent.unwrap_or(std::mem::take(&mut record.consent));
+                    .unwrap_or_else(|| std::mem::take(&mut record.display_name));
+                record.consent = said
+                    .consent
+                    .unwrap_or_else(|| std::mem::take(&mut record.consent));
                 record.expire = said.expire.unwrap_or(record.expire);
             })
         };

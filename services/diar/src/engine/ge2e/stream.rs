@@ -207,7 +207,7 @@ impl Speech {
     fn add(&mut self, frame: Range<u64>, probability: f32) -> Option<Range<u64>> {
         let rules = rules();
         if probability >= rules.threshold || (self.since.is_some() && probability >= rules.neg_threshold) {
-            self.since.get_or_insert(frame.start.saturating_sub(PAD));
+            self.since.get_or_insert_with(|| frame.start.saturating_sub(PAD));
             self.last = frame.end;
             return None;
         }
