@@ -6,6 +6,7 @@
 
 pub mod crepe;
 mod error;
+pub mod htdemucs;
 
 use std::path::PathBuf;
 use std::time::Duration;

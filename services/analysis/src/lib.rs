@@ -23,6 +23,7 @@ pub mod features;
 mod grpc;
 mod metrics;
 pub mod pitch;
+pub mod separation;
 mod serve;
 mod whole;
 
