@@ -36,6 +36,9 @@ pub const MOST_POINTS: usize = 4096;
 /// The same for spectral clustering, whose cost grows with the cube.
 pub const MOST_SPECTRAL: usize = 512;
 
+/// The part of the threshold below which two groups are surely one person.
+const SURE: f32 = 0.7;
+
 /// Groups points that follow one another in time. `weights`, in seconds of speech, has one for each. Gives each point its
 /// group, numbered from 0 in order of appearance; groups too light to be a person are dissolved into the nearest others.
 pub fn group(points: &Vectors, weights: &[f32], wanted: &Wanted) -> Vec<usize> {
@@ -47,15 +50,35 @@ pub fn group(points: &Vectors, weights: &[f32], wanted: &Wanted) -> Vec<usize> {
         Clustering::Spectral => MOST_SPECTRAL,
     };
     let condensed = condense::condense(points, weights, most);
-    let groups = match wanted.method {
-        Clustering::Agglomerative => {
+    let groups = match (wanted.method, wanted.linkage) {
+        (Clustering::Spectral, _) => spectral::group(&condensed.points, wanted.at_least, wanted.at_most),
+        (Clustering::Agglomerative, agglomerative::Linkage::Centroid) => {
             let tree = agglomerative::tree(&condensed.points, &condensed.weights, wanted.linkage);
             tree.cut(&condensed.weights, wanted)
         }
-        Clustering::Spectral => spectral::group(&condensed.points, wanted.at_least, wanted.at_most),
+        (Clustering::Agglomerative, agglomerative::Linkage::Average) => {
+            in_two_stages(&condensed.points, &condensed.weights, wanted)
+        }
     };
     let labels: Vec<usize> = condensed.part.iter().map(|part| groups[*part]).collect();
     refine::refine(points, weights, labels, wanted)
+}
+
+/// First groups of points that are surely one person; each point may then choose among these, and then the groups
+/// themselves are grouped. A point that sounds of two people no longer ties them together.
+fn in_two_stages(points: &Vectors, weights: &[f32], wanted: &Wanted) -> Vec<usize> {
+    let sure = Wanted {
+        threshold: SURE * wanted.threshold,
+        at_most: usize::MAX,
+        ..wanted.clone()
+    };
+    let tree = agglomerative::tree(points, weights, wanted.linkage);
+    let mut labels = refine::refine(points, weights, tree.cut(weights, &sure), &sure);
+    in_order(&mut labels);
+    let condensed = condense::gathered(points, weights, labels);
+    let tree = agglomerative::tree(&condensed.points, &condensed.weights, wanted.linkage);
+    let groups = tree.cut(&condensed.weights, wanted);
+    condensed.part.iter().map(|part| groups[*part]).collect()
 }
 
 /// Renumbers groups in order of appearance.

@@ -18,8 +18,12 @@ pub struct Condensed {
 
 /// At most `most` points, at least one, for all of `points`.
 pub fn condense(points: &Vectors, weights: &[f32], most: usize) -> Condensed {
-    let part = parts(points, most.max(1));
-    let count = part.last().map_or(0, |last| last + 1);
+    gathered(points, weights, parts(points, most.max(1)))
+}
+
+/// One point for each group of points: their weighted mean.
+pub fn gathered(points: &Vectors, weights: &[f32], part: Vec<usize>) -> Condensed {
+    let count = part.iter().max().map_or(0, |last| last + 1);
     let width = points.width();
     let mut sums = vec![0.0_f32; count * width];
     let mut heavy = vec![0.0_f32; count];

@@ -1,17 +1,19 @@
 //! Spectral clustering: how many groups there are is read off the eigenvalues of the similarities.
 //!
-//! The refinement is that of Wang et al. 2018 ("Speaker diarization with LSTM"): each point keeps the nearest part of the
-//! others, the rest is damped, the matrix is made symmetric and diffused. It is then normalised by its row sums (a random
-//! walk), whose eigenvalues lie in 0 to 1: one near 1 for each group, and a gap after the last of them.
+//! Two points are neighbours by a soft step over their cosine. A walk that goes from neighbour to neighbour stays within
+//! a group: of the eigenvalues of its matrix one is near 1 for each group, and those above half are counted (the gap lies
+//! there). The eigenvectors then part the points (Ng, Jordan and Weiss 2002; von Luxburg 2007). Unlike with a share of the
+//! nearest neighbours that each point keeps (Wang et al. 2018), it does not matter how the speech is shared out.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::vectors::{Vectors, dot, normalise};
 
-/// The part of the others that a point keeps.
-const KEPT: f64 = 0.2;
-/// What becomes of the similarity to the rest.
-const DAMPED: f32 = 0.01;
+/// The cosine at which two points are half neighbours, and how soft the step is.
+const HALF: f32 = 0.71;
+const SOFT: f32 = 0.04;
+/// An eigenvalue above it stands for a group.
+const GROUP: f32 = 0.5;
 /// Rounds of k-means at most.
 const ROUNDS: usize = 50;
 
@@ -22,11 +24,11 @@ pub fn group(points: &Vectors, at_least: usize, at_most: usize) -> Vec<usize> {
         let several = at_least > 1 && count > 1;
         return (0..count).map(|at| if several { at } else { 0 }).collect();
     }
-    let refined = refined(points);
-    let degrees: Vec<f32> = (0..count).map(|row| refined.row(row).sum().max(1e-9)).collect();
+    let alike = neighbours(points);
+    let degrees: Vec<f32> = (0..count).map(|row| alike.row(row).sum().max(1e-9)).collect();
     // The walk's matrix is not symmetric; this one is, and has the same eigenvalues.
     let walk = DMatrix::from_fn(count, count, |i, j| {
-        refined[(i, j)] / (degrees[i] * degrees[j]).sqrt()
+        alike[(i, j)] / (degrees[i] * degrees[j]).sqrt()
     });
     let SymmetricEigen {
         eigenvalues,
@@ -36,10 +38,8 @@ pub fn group(points: &Vectors, at_least: usize, at_most: usize) -> Vec<usize> {
     order.sort_by(|a, b| eigenvalues[*b].total_cmp(&eigenvalues[*a]));
     let at_most = at_most.clamp(1, count - 1);
     let at_least = at_least.clamp(1, at_most);
-    let gap = |groups: usize| eigenvalues[order[groups - 1]] - eigenvalues[order[groups]];
-    let groups = (at_least..=at_most)
-        .max_by(|a, b| gap(*a).total_cmp(&gap(*b)).then(b.cmp(a)))
-        .unwrap_or(at_least);
+    let found = order.iter().filter(|at| eigenvalues[**at] > GROUP).count();
+    let groups = found.clamp(at_least, at_most);
     let mut spectra = Vectors::new(groups);
     for (at, degree) in degrees.iter().enumerate() {
         let mut row: Vec<f32> = order[..groups]
@@ -52,34 +52,19 @@ pub fn group(points: &Vectors, at_least: usize, at_most: usize) -> Vec<usize> {
     k_means(&spectra, groups)
 }
 
-/// The similarities, refined.
-fn refined(points: &Vectors) -> DMatrix<f32> {
+/// How much each two points are neighbours, 0 to 1.
+fn neighbours(points: &Vectors) -> DMatrix<f32> {
     let count = points.len();
     let mut unit = points.clone();
     unit.normalise();
-    let mut matrix = DMatrix::from_fn(count, count, |i, j| (1.0 + dot(unit.row(i), unit.row(j))) / 2.0);
+    let step = |cosine: f32| 1.0 / (1.0 + ((HALF - cosine) / SOFT).exp());
+    let mut matrix = DMatrix::from_fn(count, count, |i, j| step(dot(unit.row(i), unit.row(j))));
     for at in 0..count {
-        // A point is no neighbour of its own.
+        // A point is as near to itself as to its nearest neighbour, so that one far from all stays alone.
         matrix[(at, at)] = 0.0;
         matrix[(at, at)] = matrix.row(at).max();
     }
-    let mut damped = matrix.clone();
-    for at in 0..count {
-        let least = quantile(matrix.row(at).iter().copied().collect(), 1.0 - KEPT);
-        for value in damped.row_mut(at).iter_mut().filter(|value| **value < least) {
-            *value *= DAMPED;
-        }
-    }
-    let symmetric = DMatrix::from_fn(count, count, |i, j| damped[(i, j)].max(damped[(j, i)]));
-    &symmetric * &symmetric
-}
-
-/// The value below which the part `part` of all lies, between the two nearest.
-fn quantile(mut values: Vec<f32>, part: f64) -> f32 {
-    values.sort_by(f32::total_cmp);
-    let at = part * (values.len() - 1) as f64;
-    let (below, above) = (values[at.floor() as usize], values[at.ceil() as usize]);
-    below + (above - below) * at.fract() as f32
+    matrix
 }
 
 /// Lloyd's k-means. It begins with the points that are farthest from one another, so that it gives the same every time.

@@ -57,7 +57,7 @@ pub struct Files<'a> {
 pub const NAME: &str = "ge2e";
 
 /// Voices less distant than this are one person: mean cosine distance of their windows.
-const THRESHOLD: f32 = 0.33;
+const THRESHOLD: f32 = 0.36;
 /// Pauses of one person shorter than this are filled.
 const MIN_OFF: Duration = Duration::from_millis(800);
 /// Less speech than this, in seconds, makes no person of a group.
