@@ -6,8 +6,12 @@
 
 mod delivery;
 pub mod espeak;
+mod graph;
 mod pauses;
+mod phonemes;
+pub mod piper;
 mod shape;
+mod stage;
 mod stretch;
 
 use crate::domain::{Cancel, EngineInfo, Piece, Utterance};

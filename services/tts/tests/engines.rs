@@ -1,4 +1,5 @@
 //! The engines, each on what it needs to speak: the library of the espeak-ng wheel, tiny models with random weights.
 
 mod espeak;
+mod piper;
 mod support;

@@ -197,20 +197,27 @@ impl Espeak {
         Ok(whole)
     }
 
-    /// A text as phones, clause by clause. Every clause of the text is in it, also one that is not spoken.
+    /// A text as phones, clause by clause. Every clause of the text is in it, also one that is not spoken. `tie`, if any, is
+    /// put between the letters of phones that have several ("a^ɪ"), so that they are told from two phones.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::Voice`], [`Error::Call`].
-    pub fn phonemes(&self, voice: &Voice, text: &str) -> Result<Vec<PhoneClause>, Error> {
+    pub fn phonemes(&self, voice: &Voice, text: &str, tie: Option<char>) -> Result<Vec<PhoneClause>, Error> {
         let text = checked(text)?;
         let mut clauses = Vec::new();
         for range in text::parts(text, &[]) {
-            self.phonemes_of(voice, &Part::new(text, range, &[]), &mut clauses)?;
+            self.phonemes_of(voice, &Part::new(text, range, &[]), tie, &mut clauses)?;
         }
         Ok(clauses)
     }
 
-    fn phonemes_of(&self, voice: &Voice, part: &Part, clauses: &mut Vec<PhoneClause>) -> Result<(), Error> {
+    fn phonemes_of(
+        &self,
+        voice: &Voice,
+        part: &Part,
+        tie: Option<char>,
+        clauses: &mut Vec<PhoneClause>,
+    ) -> Result<(), Error> {
         // Nothing that was cleaned changed its number of characters, so they can be counted.
         let spoken = part.spoken.to_str().unwrap_or_default();
         let locked = self.lock();
@@ -222,7 +229,7 @@ impl Espeak {
         // Each call reads on; one may find all read and speak what the one before read ahead.
         while !done && idle < 2 {
             let rest = CStr::from_bytes_with_nul(&bytes[read..]).unwrap_or_default();
-            let (ipa, count, last) = locked.library.phonemes(rest)?;
+            let (ipa, count, last) = locked.library.phonemes(rest, tie)?;
             (done, idle) = (last, if count == 0 { idle + 1 } else { 0 });
             read = spoken.ceil_char_boundary(read + count);
             let ending = phonemes::ending(&spoken[begin..], read - begin, done);

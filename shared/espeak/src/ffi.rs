@@ -27,6 +27,8 @@ const CHARS_UTF8: c_uint = 1;
 /// `[[` begins phones.
 const PHONEMES: c_uint = 0x100;
 const IPA: c_int = 2;
+/// A character stands between the letters of a phone that has several: that in bits 8 to 23.
+const TIE: c_int = 0x80;
 /// Speaking stopped because the call back said so.
 const STOPPED: c_int = 0x1000_0EFF;
 /// The library's own buffer for the path of its data.
@@ -257,14 +259,16 @@ impl Library {
     }
 
     /// The phones of the next clause of a text in IPA, how many bytes were read, and whether that was all. The clause may
-    /// begin before the text, with the character that the call before read ahead; and end before what was read.
-    pub(crate) fn phonemes(&self, rest: &CStr) -> Result<(String, usize, bool), Error> {
+    /// begin before the text, with the character that the call before read ahead; and end before what was read. `tie` is put between the letters of a
+    /// phone that has several.
+    pub(crate) fn phonemes(&self, rest: &CStr, tie: Option<char>) -> Result<(String, usize, bool), Error> {
+        let mode = tie.map_or(IPA, |tie| IPA | TIE | ((tie as c_int) << 8));
         let begin: *const c_void = rest.as_ptr().cast();
         let mut next = begin;
         // SAFETY: the text outlives the call, which moves `next` on within it, or makes it null at its end; the result
         // lives until the next call.
         let ipa = unsafe {
-            let phonemes = (self.text_to_phonemes)(&raw mut next, CHARS_UTF8 as c_int, IPA);
+            let phonemes = (self.text_to_phonemes)(&raw mut next, CHARS_UTF8 as c_int, mode);
             if phonemes.is_null() {
                 return Err(Error::Call {
                     function: "espeak_TextToPhonemes",

@@ -256,7 +256,7 @@ fn pronunciations_replace_what_is_written() {
 #[test]
 fn text_becomes_phones_clause_by_clause() {
     let text = "Hello, wörld. Is it 3.5? Yes";
-    let clauses = espeak().phonemes(&voice("en-us"), text).expect("phones");
+    let clauses = espeak().phonemes(&voice("en-us"), text, None).expect("phones");
     let told: Vec<_> = clauses
         .iter()
         .map(|clause| {
@@ -280,7 +280,7 @@ fn text_becomes_phones_clause_by_clause() {
 #[test]
 fn phones_do_not_depend_on_what_was_asked_before() {
     let text = "A plain text. With [[brackets]] in it.";
-    let before = espeak().phonemes(&voice("en-us"), text).expect("phones");
+    let before = espeak().phonemes(&voice("en-us"), text, None).expect("phones");
     let cancelled = espeak().render(
         &voice("de"),
         Script::plain("Ein Satz."),
@@ -299,7 +299,10 @@ fn phones_do_not_depend_on_what_was_asked_before() {
     espeak()
         .render(&voice("de"), script, Settings::default(), &|| false)
         .expect("speech");
-    assert_eq!(espeak().phonemes(&voice("en-us"), text).expect("phones"), before);
+    assert_eq!(
+        espeak().phonemes(&voice("en-us"), text, None).expect("phones"),
+        before
+    );
 }
 
 #[test]
@@ -378,7 +381,7 @@ fn odd_texts_are_spoken_or_silent_and_never_more() {
         for name in ["en-us", "cmn", "ar"] {
             let speech = render(name, text);
             assert_sound(text, &speech);
-            let clauses = espeak().phonemes(&voice(name), text).expect("phones");
+            let clauses = espeak().phonemes(&voice(name), text, None).expect("phones");
             assert_eq!(
                 clauses.last().map_or(0, |clause| clause.range.end),
                 text.len(),

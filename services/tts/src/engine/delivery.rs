@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::shape::{Native, Plan, Shaper};
-use crate::domain::{Cancel, EngineInfo, Item, Passed, Phone, Piece, Saying, Script, Utterance, Voice, Word};
+use crate::domain::{
+    Cancel, EngineInfo, Item, Mark, Passed, Phone, Piece, Saying, Script, Utterance, Voice, Word,
+};
 use crate::error::Error;
 
 /// What a model does.
@@ -18,7 +20,8 @@ pub(super) trait Model {
     /// What of rate and pitch it does by itself.
     fn native(&self) -> Native;
 
-    /// Speaks a script that has something to say. Hands over the timeline and then the audio, in one or more blocks.
+    /// Speaks a script that has something to say, sentence by sentence or at once: hands over a timeline, then its audio
+    /// in one or more blocks, then the next timeline.
     fn say(&self, line: &Line<'_>, cancel: &Cancel, out: &mut dyn FnMut(Sound)) -> Result<(), Error>;
 }
 
@@ -26,7 +29,6 @@ pub(super) trait Model {
 pub(super) struct Line<'a> {
     pub(super) script: &'a Script,
     pub(super) voice: &'a Voice,
-    pub(super) language: &'a str,
     /// Within [`Model::native`].
     pub(super) rate: f32,
     /// Within [`Model::native`], in semitones.
@@ -44,7 +46,7 @@ pub(super) enum Sound {
     Audio(Vec<f32>),
 }
 
-/// When what is heard, in samples from the beginning of the script's audio.
+/// When what is heard, in samples from the beginning of the audio that follows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Timeline {
     /// In order, without overlap; empty if nobody wanted them.
@@ -89,8 +91,12 @@ pub(super) fn deliver(
         )
     };
     let voice = info.voice(&utterance.voice).ok_or_else(unknown)?;
-    let language = utterance.language.as_deref();
-    let language = language.unwrap_or_else(|| voice.languages.first().map_or("", String::as_str));
+    if let Some(language) = utterance.language.as_deref()
+        && !speaks(voice, language)
+    {
+        let why = format!("the voice \"{}\" speaks {}", voice.id, voice.languages.join(", "));
+        return Err(Error::refused("config.language_code", why));
+    }
     let mut delivery = Delivery {
         utterance,
         rate: info.sample_rate,
@@ -107,7 +113,6 @@ pub(super) fn deliver(
                 let line = Line {
                     script,
                     voice,
-                    language,
                     rate: plan.rate,
                     pitch: plan.pitch,
                     seed: utterance.seed,
@@ -122,6 +127,15 @@ pub(super) fn deliver(
     }
     delivery.end();
     Ok(())
+}
+
+/// Whether a voice speaks a language, at least in another region.
+fn speaks(voice: &Voice, language: &str) -> bool {
+    let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    voice
+        .languages
+        .iter()
+        .any(|own| primary(own) == primary(language))
 }
 
 /// Refuses what the engine cannot do, by name.
@@ -169,22 +183,22 @@ fn refuse(info: &EngineInfo, utterance: &Utterance) -> Result<(), Error> {
 
 impl Delivery<'_> {
     fn say(&mut self, model: &dyn Model, line: &Line<'_>, plan: Plan, cancel: &Cancel) -> Result<(), Error> {
-        let begin = self.clock;
         let scale = self.utterance.silence_scale;
         let failed = |error| Error::engine(model.info().made.engine, error);
         let mut shaper = Shaper::new(plan, self.rate, &[], scale).map_err(failed)?;
-        let mut noted = false;
+        let mut marks = line.script.marks();
         let mut trouble = None;
         if !line.script.text().trim().is_empty() {
             let mut take = |sound: Sound| {
                 let done = match sound {
-                    Sound::Timeline(timeline) => {
-                        Shaper::new(plan, self.rate, &timeline.pauses, scale).map(|made| {
+                    // What was spoken before is over.
+                    Sound::Timeline(timeline) => self
+                        .finish(&mut shaper)
+                        .and_then(|()| Shaper::new(plan, self.rate, &timeline.pauses, scale))
+                        .map(|made| {
                             shaper = made;
-                            noted = true;
-                            self.note(line.script, &timeline, &shaper, begin);
-                        })
-                    }
+                            marks = self.note(line.script, marks, &timeline, &shaper);
+                        }),
                     Sound::Audio(samples) => shaper.push(samples).map(|samples| self.emit(samples)),
                 };
                 if let Err(error) = done {
@@ -193,15 +207,21 @@ impl Delivery<'_> {
             };
             model.say(line, cancel, &mut take)?;
         }
-        if !noted {
-            self.note(line.script, &Timeline::default(), &shaper, begin);
-        }
-        let rest = match trouble {
+        // Marks that no word follows are passed at the end.
+        self.marks.extend(marks.iter().map(|mark| Passed {
+            name: mark.name.clone(),
+            at: Duration::MAX,
+        }));
+        match trouble {
             Some(error) => Err(error),
-            None => shaper.finish(),
-        };
-        let rest = rest.map_err(failed)?;
-        // What was to come later than the audio comes at its end, and marks that no word follows are passed there.
+            None => self.finish(&mut shaper),
+        }
+        .map_err(failed)
+    }
+
+    /// Hands over what is left of the audio. What was to come later comes at its end.
+    fn finish(&mut self, shaper: &mut Shaper) -> Result<(), polyphony_audio::Error> {
+        let rest = shaper.finish()?;
         let end = self.time(self.clock + rest.len());
         for word in &mut self.words {
             let within = |time: &mut Duration| *time = (*time).min(end);
@@ -219,12 +239,20 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// Gives words, phones and marks of a script their times in the utterance; a mark that no word follows gets the
-    /// latest there is.
-    fn note(&mut self, script: &Script, timeline: &Timeline, shaper: &Shaper, begin: usize) {
+    /// Gives words, phones and marks of a script their times in the utterance; gives back the marks that no word of the
+    /// timeline follows.
+    fn note<'m>(
+        &mut self,
+        script: &Script,
+        marks: &'m [Mark],
+        timeline: &Timeline,
+        shaper: &Shaper,
+    ) -> &'m [Mark] {
+        let begin = self.clock;
         let time = |at: usize| self.time(begin + shaper.moved(at));
         let utterance = self.utterance;
-        let words = timeline.words.iter().map(|word| {
+        let wanted = utterance.word_times || utterance.phone_times;
+        let words = timeline.words.iter().filter(|_| wanted).map(|word| {
             let phones = word.phones.iter().filter(|_| utterance.phone_times);
             Word {
                 text: script.text()[word.range.clone()].to_owned(),
@@ -240,18 +268,19 @@ impl Delivery<'_> {
                     .collect(),
             }
         });
-        let wanted = utterance.word_times || utterance.phone_times;
-        let words: Vec<Word> = words.filter(|_| wanted).collect();
-        let marks = script.marks().iter().map(|mark| {
-            let next = timeline.words.iter().find(|word| word.range.start >= mark.at);
-            Passed {
+        let words: Vec<Word> = words.collect();
+        let passed = marks.iter().map_while(|mark| {
+            let next = timeline.words.iter().find(|word| word.range.start >= mark.at)?;
+            Some(Passed {
                 name: mark.name.clone(),
-                at: next.map_or(Duration::MAX, |word| time(word.time.start)),
-            }
+                at: time(next.time.start),
+            })
         });
-        let marks: Vec<Passed> = marks.collect();
+        let passed: Vec<Passed> = passed.collect();
+        let left = &marks[passed.len()..];
         self.words.extend(words);
-        self.marks.extend(marks);
+        self.marks.extend(passed);
+        left
     }
 
     fn silence(&mut self, pause: Duration) {
