@@ -4,6 +4,7 @@ pub mod document;
 pub mod domain;
 pub mod engine;
 mod error;
+pub mod layout;
 pub mod native;
 pub mod page;
 pub mod reader;

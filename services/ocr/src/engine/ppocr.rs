@@ -30,6 +30,7 @@ use polyphony_models::Provenance;
 use crate::domain::{EngineInfo, Line, Options, PageReading, Picture, Rotation};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::layout;
 use classify::Classifier;
 use ctc::Reading;
 use detect::{Detector, Thresholds};
@@ -231,13 +232,14 @@ impl PpOcr {
             })
             .map(|(strip, reading)| line(&sheet, strip, reading, options.symbols))
             .collect();
-        Ok(PageReading {
+        let reading = PageReading {
             width: page.width(),
             height: page.height(),
             rotation,
             lines,
             ..PageReading::default()
-        })
+        };
+        Ok(layout::arrange(reading, Some(page), options))
     }
 }
 

@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(seen_size(32, 1984), (96, 5888));
         let (width, height) = seen_size(8192, 8192);
         assert!(
-            width * height <= MOST_PIXELS && width > 4000,
+            width * height <= MOST_PIXELS && width > 2500,
             "{width} by {height}"
         );
     }

@@ -179,7 +179,7 @@ mod tests {
         let words = words(&line, &corners(), true);
         let x = |word: &Word| (word.outline.0[0].x.round(), word.outline.0[1].x.round());
         assert_eq!(x(&words[0]), (103.0, 125.0));
-        assert_eq!(x(&words[1]), (182.0, 198.0));
+        assert_eq!(x(&words[1]), (183.0, 198.0));
         assert_eq!(words[0].symbols.len(), 2);
         assert_eq!(words[1].range, 3..4);
         assert_eq!(words[0].outline.0[2].y, 30.0);
