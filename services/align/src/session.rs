@@ -69,6 +69,11 @@ const WAIT: Duration = Duration::from_secs(60);
 /// The most text that waits for its audio, in bytes, and markers that wait.
 const MOST_TEXT: usize = 400_000;
 const MOST_MARKERS: usize = 1_000;
+/// Bytes of text that are read at once: to the end of a sentence, or so many.
+const PART: usize = 300;
+const LONGEST_PART: usize = 800;
+/// Bytes that a fast speaker says in a second.
+const MOST_SPOKEN: usize = 60;
 /// Spans without a counterpart that are remembered; later ones are told as one.
 const MOST_LOOSE: usize = 10_000;
 
@@ -148,9 +153,7 @@ impl Session {
             )));
         }
         self.text.push(piece, span.0, span.1, speaker);
-        let words = self.read..self.text.words();
-        self.read = words.end;
-        self.matching.read(&self.text, words)
+        Ok(())
     }
 
     /// Asks to be told when all that was sent before is aligned.
@@ -169,7 +172,7 @@ impl Session {
         }
         self.markers.push_back(Marker {
             id,
-            words: self.read,
+            words: self.text.words(),
             samples: self.samples,
         });
         self.tell_markers(events);
@@ -184,15 +187,15 @@ impl Session {
         self.matching.silence()?;
         let length = time(self.samples);
         let mut words = Vec::new();
-        let left = self.read > self.next;
-        if left || self.matching.heard() > self.decided {
+        self.read_on(usize::MAX)?;
+        if self.read > self.next || self.matching.heard() > self.decided {
             let found = self.matching.align(&self.text, End::Last)?;
             self.count(&found, found.words.len());
             self.hold(found.speech, Duration::MAX);
             words = self.words.push(&self.text, found.words, &mut self.loose);
         }
         self.words.finish(&self.text, length, &mut words, &mut self.loose);
-        self.next = self.read;
+        self.next = self.text.words();
         if !words.is_empty() {
             events.push(Event::Words(words));
         }
@@ -215,6 +218,24 @@ impl Session {
         self.decided
     }
 
+    /// Reads so many bytes of the text behind what is decided, sentence by sentence.
+    fn read_on(&mut self, bytes: usize) -> Result<(), Error> {
+        while self.read < self.text.words() && self.text.bytes_between(self.next, self.read) < bytes {
+            let first = self.read;
+            let begin = self.text.word(first).range.start;
+            let ends = |word: &usize| {
+                let length = self.text.word(*word).range.end - begin;
+                length >= LONGEST_PART || length >= PART && self.text.ends_sentence(*word)
+            };
+            let last = (first..self.text.words())
+                .find(ends)
+                .map_or(self.text.words(), |word| word + 1);
+            self.matching.read(&self.text, first..last)?;
+            self.read = last;
+        }
+        Ok(())
+    }
+
     /// The audio between two looks.
     fn step(&self) -> Duration {
         self.lookahead / 4
@@ -228,6 +249,9 @@ impl Session {
         if held < self.lookahead {
             return Ok(());
         }
+        // More than can be said in what is kept.
+        let room = held.as_secs() as usize + 10;
+        self.read_on(room * MOST_SPOKEN)?;
         if self.next == self.read {
             // No text: it may still come for the last minute.
             let until = heard.saturating_sub(WAIT);
@@ -264,7 +288,7 @@ impl Session {
             (None, None) => limit,
         };
         // Text for audio without words may still come.
-        let until = if found.words.len() + first == self.read && found.words.len() == decided {
+        let until = if found.words.len() + first == self.text.words() && found.words.len() == decided {
             until.max(heard.saturating_sub(WAIT))
         } else {
             until

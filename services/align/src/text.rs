@@ -89,6 +89,18 @@ impl Text {
         word.map_or(0, |word| self.bytes() - word.range.start)
     }
 
+    /// The bytes from one word to another, or to the end.
+    pub fn bytes_between(&self, from: usize, to: usize) -> usize {
+        self.word_bytes(from) - self.word_bytes(to)
+    }
+
+    /// Whether a sentence ends with a word.
+    pub fn ends_sentence(&self, word: usize) -> bool {
+        let word = self.slice(self.word(word).range.clone());
+        let bare = word.trim_end_matches(['"', '\'', ')', '”', '’', '»', '」']);
+        bare.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])
+    }
+
     /// The number of words, also of those that were forgotten.
     pub const fn words(&self) -> usize {
         self.words_gone + self.words.len()

@@ -67,9 +67,11 @@ struct CtcMatching {
     /// What the state before the last blank matches, and where the last word that has a sound ends in the text.
     last: Option<Column>,
     spoken: Option<usize>,
-    /// The fewest frames in which all can be said, and the frames of a recording whose length is known.
+    /// The fewest frames in which what is kept can be said, and the frames that there are, where that is known.
     least: usize,
     most: Option<usize>,
+    /// Whether all text came before the audio.
+    is_whole: bool,
     word: usize,
     frame: usize,
     read: usize,
@@ -162,6 +164,7 @@ impl Engine for Ctc {
                 Pace::Whole { samples } => Some(settings.frames(samples)),
                 Pace::Live { .. } => None,
             },
+            is_whole: matches!(options.pace, Pace::Whole { .. }),
             model: Arc::clone(&self.model),
             options: options.clone(),
             cancel: cancel.clone(),
@@ -206,6 +209,7 @@ impl Matching for CtcMatching {
             self.windows.told(frames.len());
             self.keep(&logits, frames)?;
         }
+        self.most = Some(self.emissions.as_ref().map_or(0, Emissions::len));
         Ok(())
     }
 
@@ -288,6 +292,8 @@ impl Matching for CtcMatching {
         self.word += words;
         let states = self.script.forget(self.word);
         self.columns.drain(..states);
+        // Every other state is a blank.
+        self.least = self.columns.len() / 2;
     }
 }
 
@@ -304,7 +310,7 @@ impl CtcMatching {
                 Column::Star | Column::Rest => None,
             });
             // A stream may have more text later.
-            let kept = self.most.map(|_| letters.collect());
+            let kept = self.is_whole.then(|| letters.collect());
             Emissions::new(&self.model.settings, kept)
         });
         for row in logits.rows().skip(frames.start).take(frames.len()) {

@@ -167,6 +167,7 @@ impl Matching for DtwMatching {
 
     fn silence(&mut self) -> Result<(), Error> {
         self.front.finish(&mut self.sound);
+        self.most = Some(self.sound.len());
         Ok(())
     }
 

@@ -114,7 +114,12 @@ fn a_search_in_stretches_finds_a_path_as_cheap() {
     assert!(band.cells() < MOST_BACK);
     let short = search(&chain, &costs, &band, End::Last, &cancel).expect("a path");
     // Paths of the same cost may differ.
-    assert!((short.cost - long.cost).abs() < 0.1, "{} for {}", short.cost, long.cost);
+    assert!(
+        (short.cost - long.cost).abs() < 0.1,
+        "{} for {}",
+        short.cost,
+        long.cost
+    );
 }
 
 #[test]

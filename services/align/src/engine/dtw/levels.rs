@@ -15,6 +15,8 @@ const QUIET_COST: f32 = 0.6;
 const LOUD_COST: f32 = 1.6;
 /// The share from which a frame counts for the means of speech.
 const SPEECH: f32 = 0.4;
+/// Silence lies at most so far below speech, in decibels.
+const RANGE: f32 = 45.0;
 /// Levels that are looked at, at most.
 const SAMPLE: usize = 1 << 16;
 
@@ -28,10 +30,12 @@ impl Levels {
         sorted.sort_by(f32::total_cmp);
         let at = |share: f32| sorted.get((sorted.len().saturating_sub(1) as f32 * share) as usize);
         let (floor, speech) = (at(0.05).copied(), at(0.95).copied());
-        let floor = floor.unwrap_or(-100.0);
+        let speech = speech.unwrap_or(0.0);
+        // Digital silence is no measure of how quiet a room is.
+        let floor = floor.unwrap_or(speech).max(speech - RANGE);
         Self {
             floor,
-            speech: speech.unwrap_or(floor).max(floor + 1.0),
+            speech: speech.max(floor + 1.0),
         }
     }
 
