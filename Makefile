@@ -11,6 +11,10 @@ export POLYPHONY_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/polyphony
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polyphony/target
 export PATH := $(POLYPHONY_HOME)/bin:$(PATH)
 
+# The programs of the mesh besides `polyphony` itself, which runs them all in one process.
+PROGRAMS := align analysis asr diar gateway ocr tts
+PACKAGES := --package polyphony-cli $(PROGRAMS:%=--package polyphony-%)
+
 .PHONY: help
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,9 +26,9 @@ up: setup ## Build, then start the whole mesh with its embedded defaults (Ctrl-C
 
 .PHONY: install
 install: setup ## Build and put `polyphony` and the service binaries into ~/.local/bin (PREFIX=DIR).
-	cargo build --release --locked --package polyphony-cli --package polyphony-asr --package polyphony-gateway
+	cargo build --release --locked $(PACKAGES)
 	install -D -t "$(or $(PREFIX),$(HOME)/.local)/bin" "$(CARGO_TARGET_DIR)/release/polyphony" \
-		"$(CARGO_TARGET_DIR)/release/polyphony-asr" "$(CARGO_TARGET_DIR)/release/polyphony-gateway"
+		$(PROGRAMS:%="$(CARGO_TARGET_DIR)/release/polyphony-%")
 
 .PHONY: test
 test: setup setup-test ## Run every test: Rust, contract, clients in other languages.
@@ -40,7 +44,7 @@ lint: setup setup-test ## Check format, lints, docs and the contract.
 
 .PHONY: bench
 bench: setup setup-bench ## Measure footprint, start and throughput beside the peers, in one run.
-	cargo build --release --locked --package polyphony-cli --package polyphony-asr --package polyphony-gateway
+	cargo build --release --locked $(PACKAGES)
 	"$(POLYPHONY_HOME)/bench/bin/python" tests/bench/footprint.py
 	"$(POLYPHONY_HOME)/bench/bin/python" tests/bench/gateway.py
 

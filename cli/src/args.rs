@@ -1,11 +1,17 @@
 //! The command line, and nothing of what it does.
 
+mod speech;
+mod works;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::up::SERVICES;
+
+pub(crate) use speech::{Align, AlignFormat, Diarize, DiarizeFormat, Say};
+pub(crate) use works::{Ocr, OcrFormat, Pitch, PitchFormat, Stems};
 
 /// Self-hosted AI media services over gRPC: run the mesh, talk to it, manage models.
 #[derive(Debug, Parser)]
@@ -49,6 +55,18 @@ pub(crate) enum Command {
     Up(Up),
     /// Write down what is said in a recording.
     Transcribe(Transcribe),
+    /// Tell when each word of a known text is said in a recording.
+    Align(Align),
+    /// Tell who speaks when in a recording.
+    Diarize(Diarize),
+    /// Speak a text.
+    Say(Say),
+    /// Read the text of an image or document.
+    Ocr(Ocr),
+    /// Tell the pitch of a voice or instrument over time.
+    Pitch(Pitch),
+    /// Take a mix of music apart into its stems.
+    Stems(Stems),
     /// List, pull, load and unload models.
     Models(Models),
     /// Check this machine: libraries, models, GPU, and the command that mends what is missing.
@@ -109,6 +127,25 @@ pub(crate) struct Transcribe {
     /// Translate into English.
     #[arg(long)]
     pub(crate) translate: bool,
+    /// Give each word its time by forced alignment. English unless --language says otherwise.
+    #[arg(long, conflicts_with = "stream")]
+    pub(crate) align: bool,
+    /// Say who speaks: words get the label of whoever speaks them.
+    #[arg(long, conflicts_with = "stream")]
+    pub(crate) diarize: bool,
+    /// With --diarize: exactly so many people. Default: found out.
+    #[arg(long, value_name = "N", requires = "diarize")]
+    pub(crate) speakers: Option<u32>,
+    #[command(flatten)]
+    pub(crate) raw: Raw,
+    /// Give up after this long.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Raw samples, which do not say what they are.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Raw {
     /// The input is raw samples of this encoding.
     #[arg(long, value_enum, requires = "rate")]
     pub(crate) encoding: Option<Encoding>,
@@ -118,9 +155,6 @@ pub(crate) struct Transcribe {
     /// Interleaved channels of raw input.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) channels: u32,
-    /// Give up after this long.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) timeout: Option<Duration>,
 }
 
 /// How a transcript is printed.

@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use polyphony_chassis::config::ClientTlsConfig;
 use polyphony_chassis::tls::ClientTls;
 use tokio::net::TcpStream;
+use tonic::Request;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::args::Mesh;
@@ -19,6 +20,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(30);
 /// And when it does not answer within this, it is not.
 const PONG: Duration = Duration::from_secs(10);
+/// What the mesh gets on top of `--timeout`.
+const GRACE: Duration = Duration::from_secs(1);
 /// The files are read once: no command runs for as long as a certificate.
 const NEVER: u64 = 365 * 24 * 60 * 60;
 
@@ -35,6 +38,29 @@ pub(crate) fn call<T>(mesh: &Mesh, command: impl Future<Output = anyhow::Result<
         }
         error
     })
+}
+
+/// Does what `--timeout` allows. The mesh is told too ([`request`]), but not trusted to answer at all.
+pub(crate) async fn within<T>(
+    timeout: Option<Duration>,
+    command: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let Some(timeout) = timeout else {
+        return command.await;
+    };
+    match tokio::time::timeout(timeout, command).await {
+        Ok(ended) => ended,
+        Err(_) => bail!("not done within {timeout:?}, the time that --timeout gives"),
+    }
+}
+
+/// A request with its deadline: a little more than we wait, so that it is we who say that the time is over.
+pub(crate) fn request<M>(message: M, timeout: Option<Duration>) -> Request<M> {
+    let mut request = Request::new(message);
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout.saturating_add(GRACE));
+    }
+    request
 }
 
 /// Connects to the gateway; `https` is TLS or an error, never plaintext.

@@ -3,13 +3,22 @@
 //! One file a command. Every command takes `--json` and `--gateway`, shows progress on a terminal and none in a pipe,
 //! and exits non-zero with one clear line on failure: 64 for a wrong command line or config, 1 for everything else.
 
+mod align;
 mod args;
 mod client;
+mod diarize;
 mod doctor;
 mod models;
+mod ocr;
 mod output;
+mod pitch;
+mod say;
+mod source;
+mod stems;
 mod transcribe;
 mod up;
+mod whole_file;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -21,6 +30,10 @@ use crate::args::{Args, Command};
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    // `up` opens documents in processes of this same program.
+    if let Some(code) = polyphony_ocr::reader::run_if_asked() {
+        return code;
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -45,13 +58,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (mesh, json) = (&args.mesh, args.json);
     match args.command {
-        Command::Up(up) => up::run(&up, args.json),
-        Command::Transcribe(transcribe) => {
-            client::call(&args.mesh, transcribe::run(&args.mesh, args.json, transcribe))
-        }
-        Command::Models(models) => client::call(&args.mesh, models::run(&args.mesh, args.json, models)),
-        Command::Doctor(doctor) => doctor::run(&doctor, args.json),
+        Command::Up(up) => up::run(&up, json),
+        Command::Transcribe(args) => client::call(mesh, transcribe::run(mesh, json, args)),
+        Command::Align(args) => client::call(mesh, align::run(mesh, json, args)),
+        Command::Diarize(args) => client::call(mesh, diarize::run(mesh, json, args)),
+        Command::Say(args) => client::call(mesh, say::run(mesh, json, args)),
+        Command::Ocr(args) => client::call(mesh, ocr::run(mesh, json, args)),
+        Command::Pitch(args) => client::call(mesh, pitch::run(mesh, json, args)),
+        Command::Stems(args) => client::call(mesh, stems::run(mesh, json, args)),
+        Command::Models(models) => client::call(mesh, models::run(mesh, json, models)),
+        Command::Doctor(doctor) => doctor::run(&doctor, json),
         Command::Completions { shell } => {
             // Not straight to standard output: the generator panics when that is closed.
             let mut script = Vec::new();

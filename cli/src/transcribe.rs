@@ -1,8 +1,10 @@
 //! `polyphony transcribe`: a recording or standard input to text, at once or while it is spoken.
 
+mod aligned;
 mod live;
-mod source;
+mod people;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,21 +12,18 @@ use anyhow::bail;
 use polyphony_asr::render;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
-use polyphony_proto::time;
-use polyphony_proto::types::v1::{AudioEncoding, ExplicitDecoding, Media, media};
+use polyphony_proto::diar::v1::DiarizationConfig;
+use polyphony_proto::diar::v1::diar_service_client::DiarServiceClient;
 use serde_json::{Value, json};
-use tonic::Request;
 use tonic::transport::Channel;
 
-use crate::args::{Encoding, Format, Mesh, Transcribe};
-use crate::{client, output};
-use source::Input;
+use crate::args::{Format, Mesh, Transcribe};
+use crate::source::{self, Input};
+use crate::wire::{degraded, duration};
+use crate::{client, diarize, output};
 
 /// What fits into one message, with room for the config. Longer recordings are streamed.
 const INLINE_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
-
-/// What the mesh gets on top of `--timeout`.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// A stretch of speech, as both ways of recognising give it.
 #[derive(Debug)]
@@ -34,20 +33,29 @@ struct Line {
     text: String,
     confidence: Option<f32>,
     words: Vec<pb::WordInfo>,
+    /// Who speaks, when it was asked for.
+    speaker: Option<String>,
 }
 
 pub(crate) async fn run(mesh: &Mesh, json: bool, args: Transcribe) -> anyhow::Result<ExitCode> {
     let format = if json { Format::Json } else { args.format };
     // Before the mesh: what cannot be read needs none, and what is slow to come keeps no connection waiting.
-    let input = source::open(&args, INLINE_BYTES)?;
-    let Some(timeout) = args.timeout else {
-        return transcribe(mesh, &args, input, format).await;
-    };
-    // The mesh is told too, but not trusted to answer at all.
-    match tokio::time::timeout(timeout, transcribe(mesh, &args, input, format)).await {
-        Ok(ended) => ended,
-        Err(_) => bail!("not done within {timeout:?}, the time that --timeout gives"),
+    if args.align || args.diarize {
+        let Input::Whole(recording) = source::open(&args.file, source::MOST_WHOLE)? else {
+            bail!(
+                "the recording is larger than {} MiB, too large for --align and --diarize; give it as FLAC or Opus",
+                source::MOST_WHOLE >> 20
+            );
+        };
+        return client::within(args.timeout, enrich(mesh, &args, recording, format)).await;
     }
+    let input = if args.stream {
+        let pace = args.realtime.then(|| args.raw.bytes_per_second()).flatten();
+        Input::Pieces(source::pieces(&args.file, pace)?)
+    } else {
+        source::open(&args.file, INLINE_BYTES)?
+    };
+    client::within(args.timeout, transcribe(mesh, &args, input, format)).await
 }
 
 async fn transcribe(
@@ -58,8 +66,7 @@ async fn transcribe(
 ) -> anyhow::Result<ExitCode> {
     let mut asr = AsrServiceClient::new(client::connect(mesh).await?);
     let config = config(args);
-    // A little more than we wait, so that it is we who say that the time is over.
-    let timeout = args.timeout.map(|timeout| timeout.saturating_add(GRACE));
+    let timeout = args.timeout;
     let (lines, remark) = match input {
         Input::Whole(recording) => recognize(&mut asr, config, recording, timeout).await?,
         Input::Pieces(pieces) if args.stream => {
@@ -74,23 +81,54 @@ async fn transcribe(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Recognises, then asks the other services about the same recording.
+async fn enrich(
+    mesh: &Mesh,
+    args: &Transcribe,
+    recording: Vec<u8>,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
+    let channel = client::connect(mesh).await?;
+    let mut asr = AsrServiceClient::new(channel.clone());
+    let (mut lines, remark) = match source::of_bytes(recording.clone(), INLINE_BYTES) {
+        Input::Whole(recording) => recognize(&mut asr, config(args), recording, args.timeout).await?,
+        Input::Pieces(pieces) => live::collect(&mut asr, config(args), pieces, args.timeout).await?,
+    };
+    if let Some(remark) = remark {
+        output::remark(&remark);
+    }
+    if args.align {
+        aligned::refine(channel.clone(), args, recording.clone(), &mut lines).await?;
+    }
+    if args.diarize {
+        let config = DiarizationConfig {
+            explicit_decoding: args.raw.decoding(),
+            num_speakers: args.speakers,
+            ..DiarizationConfig::default()
+        };
+        let mut diar = DiarServiceClient::new(channel);
+        let audio = Input::Whole(recording);
+        let segments = diarize::segments(&mut diar, config, audio, true, args.timeout).await?;
+        lines = people::assign(lines, &segments);
+    }
+    print(&lines, format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn recognize(
     asr: &mut AsrServiceClient<Channel>,
     config: pb::RecognitionConfig,
     recording: Vec<u8>,
     timeout: Option<Duration>,
 ) -> anyhow::Result<(Vec<Line>, Option<String>)> {
-    let audio = Media {
-        source: Some(media::Source::Inline(recording.into())),
-    };
-    let mut request = Request::new(pb::RecognizeRequest {
+    let request = pb::RecognizeRequest {
         config: Some(config),
-        audio: Some(audio),
-    });
-    if let Some(timeout) = timeout {
-        request.set_timeout(timeout);
-    }
-    let response = asr.recognize(request).await?.into_inner();
+        audio: source::inline(recording),
+    };
+    let response = asr
+        .recognize(client::request(request, timeout))
+        .await?
+        .into_inner();
     let lines = response.results.into_iter().filter_map(|result| {
         let best = result.alternatives.into_iter().next()?;
         Some(Line {
@@ -99,6 +137,7 @@ async fn recognize(
             text: best.transcript,
             confidence: best.confidence,
             words: best.words,
+            speaker: None,
         })
     });
     Ok((lines.collect(), response.receipt.and_then(degraded)))
@@ -106,19 +145,10 @@ async fn recognize(
 
 /// What the caller asked for, in the contract's words.
 fn config(args: &Transcribe) -> pb::RecognitionConfig {
-    let decoding = args.encoding.map(|encoding| {
-        let encoding = match encoding {
-            Encoding::Linear16 => AudioEncoding::Linear16,
-            Encoding::Float32 => AudioEncoding::Float32,
-            Encoding::Mulaw => AudioEncoding::Mulaw,
-            Encoding::Alaw => AudioEncoding::Alaw,
-        };
-        pb::recognition_config::Decoding::ExplicitDecoding(ExplicitDecoding {
-            encoding: encoding.into(),
-            sample_rate_hertz: args.rate.unwrap_or_default(),
-            audio_channel_count: args.channels,
-        })
-    });
+    let decoding = args
+        .raw
+        .decoding()
+        .map(pb::recognition_config::Decoding::ExplicitDecoding);
     pb::RecognitionConfig {
         model: args.model.clone().unwrap_or_default(),
         language_codes: args.language.iter().cloned().collect(),
@@ -137,9 +167,21 @@ fn config(args: &Transcribe) -> pb::RecognitionConfig {
     }
 }
 
+// === impl Line ===
+
+impl Line {
+    /// The text, after who says it.
+    fn said(&self) -> Cow<'_, str> {
+        match &self.speaker {
+            Some(speaker) => Cow::Owned(format!("{speaker}: {}", self.text)),
+            None => Cow::Borrowed(&self.text),
+        }
+    }
+}
+
 fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {
     match format {
-        Format::Text => lines.iter().try_for_each(|line| output::line(&line.text)),
+        Format::Text => lines.iter().try_for_each(|line| output::line(&line.said())),
         Format::Json => lines.iter().try_for_each(|line| output::object(&object(line))),
         Format::Srt => captions(lines, render::Format::Srt),
         Format::Vtt => captions(lines, render::Format::Vtt),
@@ -147,10 +189,11 @@ fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {
 }
 
 fn captions(lines: &[Line], format: render::Format) -> anyhow::Result<()> {
-    let cues = lines.iter().map(|line| render::Cue {
+    let said: Vec<_> = lines.iter().map(Line::said).collect();
+    let cues = lines.iter().zip(&said).map(|(line, said)| render::Cue {
         start: line.start,
         end: line.end,
-        text: &line.text,
+        text: said,
     });
     output::line(render::render(format, cues).trim_end())
 }
@@ -165,6 +208,7 @@ fn object(line: &Line) -> Value {
                 "start": duration(word.start_offset).as_secs_f64(),
                 "end": duration(word.end_offset).as_secs_f64(),
                 "confidence": word.confidence,
+                "speaker": (!word.speaker_label.is_empty()).then_some(&word.speaker_label),
             })
         })
         .collect();
@@ -173,20 +217,7 @@ fn object(line: &Line) -> Value {
         "end": line.end.as_secs_f64(),
         "text": line.text,
         "confidence": line.confidence,
+        "speaker": line.speaker,
         "words": words,
     })
-}
-
-/// A remark when a fallback was taken: nothing degrades silently.
-fn degraded(receipt: polyphony_proto::types::v1::Receipt) -> Option<String> {
-    receipt
-        .degraded
-        .map(|degraded| format!("note: {}", degraded.message))
-}
-
-/// An offset of the wire; absent and negative ones are 0.
-fn duration(offset: Option<prost_types::Duration>) -> Duration {
-    offset
-        .and_then(|offset| time::from_wire(&offset).ok())
-        .unwrap_or_default()
 }

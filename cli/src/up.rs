@@ -3,28 +3,42 @@
 //! The services stop after the gateway: while it drains, what is in flight still needs them.
 
 mod ready;
+mod service;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use polyphony_align::Align;
+use polyphony_analysis::Analysis;
 use polyphony_asr::Asr;
 use polyphony_chassis::telemetry::{self, TelemetryConfig};
-use polyphony_chassis::{Launch, Program, SECTIONS, Shutdown};
+use polyphony_chassis::{Launch, Program, SECTIONS, SharedResidents, Shutdown};
 use polyphony_config::{Dump, Layers, Sources};
+use polyphony_diar::Diar;
 use polyphony_gateway::Gateway;
+use polyphony_ocr::Ocr;
+use polyphony_tts::Tts;
 
 use crate::args::Up;
 use crate::output;
+use service::{Bound, Service};
 
 /// Blocking work cannot be interrupted; nobody waits for it longer than this.
 const THREAD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The services that there are, in the order of their ports.
-pub(crate) const SERVICES: [&str; 1] = [Asr::NAME];
+pub(crate) const SERVICES: [&str; 6] = [
+    Asr::NAME,
+    Align::NAME,
+    Diar::NAME,
+    Tts::NAME,
+    Ocr::NAME,
+    Analysis::NAME,
+];
 
-/// The config of every part, read and checked.
+/// The config of every part that is to run, read and checked.
 struct Loaded {
-    asr: <Asr as Program>::Config,
+    services: Vec<Box<dyn Service>>,
     gateway: <Gateway as Program>::Config,
     telemetry: TelemetryConfig,
     dump: String,
@@ -47,34 +61,48 @@ pub(crate) fn run(args: &Up, json: bool) -> anyhow::Result<ExitCode> {
 
 async fn live(loaded: Loaded, json: bool) -> anyhow::Result<()> {
     let Loaded {
-        asr,
+        services,
         gateway,
         telemetry,
         dump,
     } = loaded;
     let telemetry = telemetry::init(&telemetry, "polyphony")?;
     let signals = Shutdown::on_signals()?;
-    let (services, stop_services) = {
+    let (shutdown, stop_services) = {
         let (trigger, shutdown) = Shutdown::manual();
         (shutdown, trigger)
     };
 
-    let asr = Launch::<Asr>::bind(asr, services).await?;
+    let residents = SharedResidents::default();
+    let mut bound: Vec<Bound> = Vec::new();
+    for service in services {
+        bound.push(service.bind(shutdown.clone(), &residents).await?);
+    }
     let mut gateway = Launch::<Gateway>::bind(gateway, signals.clone()).await?;
+    for name in SERVICES {
+        match bound.iter().find(|service| service.name == name) {
+            Some(service) => gateway.config_mut().find_at(name, service.address),
+            None => gateway.config_mut().leave_out(name),
+        }
+    }
     let addresses = ready::Addresses {
         gateway: gateway.address()?,
-        asr: asr.address()?,
+        services: bound
+            .iter()
+            .map(|service| (service.name, service.address))
+            .collect(),
     };
-    gateway.config_mut().find_at(Asr::NAME, addresses.asr);
 
-    let asr = asr.run(telemetry.metrics(), dump.clone());
-    let door = gateway.run(telemetry.metrics(), dump);
-    let (asr, door) = (std::pin::pin!(asr), std::pin::pin!(door));
+    let services = bound
+        .into_iter()
+        .map(|service| service.run(telemetry.metrics(), dump.clone()));
+    let services = futures_util::future::try_join_all(services);
+    let door = std::pin::pin!(gateway.run(telemetry.metrics(), dump));
     // The door ends last among those that wait for the signal; only then may the services behind it go.
     let door = async {
         let ended = door.await;
         stop_services.drain();
-        ended
+        ended.map_err(anyhow::Error::from)
     };
     let announce = async {
         tokio::select! {
@@ -82,13 +110,7 @@ async fn live(loaded: Loaded, json: bool) -> anyhow::Result<()> {
             () = signals.asked() => Ok(()),
         }
     };
-    let (asr, door, announced) = tokio::try_join!(
-        async { asr.await.map_err(anyhow::Error::from) },
-        async { door.await.map_err(anyhow::Error::from) },
-        announce,
-    )?;
-    let _: (_, _, ()) = (asr, door, announced);
-    Ok(())
+    tokio::try_join!(services, door, announce).map(drop)
 }
 
 // === impl Loaded ===
@@ -98,18 +120,34 @@ impl Loaded {
         let sources = Sources::of_process(args.config.config.clone(), args.config.sets.clone());
         let layers = Layers::load(sources)?;
         layers.check_sections(&SECTIONS)?;
-        let asr = Asr::read(&layers)?;
+        let every = [
+            service::read::<Asr>,
+            service::read::<Align>,
+            service::read::<Diar>,
+            service::read::<Tts>,
+            service::read::<Ocr>,
+            service::read::<Analysis>,
+        ];
+        let mut services = Vec::new();
+        let mut dump = Dump::new(&layers);
+        for (name, read) in SERVICES.into_iter().zip(every) {
+            // A section is checked also where it is not used: what is wrong in it is wrong.
+            let service = read(&layers)?;
+            if args.only.is_empty() || args.only.iter().any(|only| only == name) {
+                dump = service.dump(dump)?;
+                services.push(service);
+            }
+        }
         let gateway = Gateway::read(&layers)?;
         let telemetry: TelemetryConfig = layers.section("telemetry")?;
         telemetry
             .check()
             .map_err(|error| layers.invalid("telemetry", error.to_string()))?;
-        let dump = Asr::dump(&asr, Dump::new(&layers))?;
         let dump = Gateway::dump(&gateway, dump)?
             .section("telemetry", &telemetry)?
             .finish();
         Ok(Self {
-            asr,
+            services,
             gateway,
             telemetry,
             dump,

@@ -35,6 +35,16 @@ fn lies() -> Result<Vec<Mismatch>, polyphony_config::Error> {
         .example("gateway.routes.0", &route)?
         .section::<AsrConfig>("asr")?
         .example("asr.server.tls", &identity::<ServerTls>())?
+        .elsewhere("align.server")
+        .section::<polyphony_align::Config>("align")?
+        .elsewhere("diar.server")
+        .section::<polyphony_diar::Config>("diar")?
+        .elsewhere("tts.server")
+        .section::<polyphony_tts::Config>("tts")?
+        .elsewhere("ocr.server")
+        .section::<polyphony_ocr::Config>("ocr")?
+        .elsewhere("analysis.server")
+        .section::<polyphony_analysis::Config>("analysis")?
         .section::<ModelsConfig>("models")?
         .section::<InferenceConfig>("inference")?
         .section::<TelemetryConfig>("telemetry")?;

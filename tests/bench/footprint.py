@@ -15,15 +15,15 @@ from peer import envoy_command
 from procs import accepts, free_port, machine, release, rss_mb, running
 
 SETTLE_SECONDS = 1.0
-SERVICE = "polyphony.asr.v1.AsrService"
+SERVICES = {name: f"polyphony.{name}.v1.{name.capitalize()}Service" for name in ("asr", "align", "diar", "tts", "ocr", "analysis")}
 
 
-def serving(address: str) -> bool:
+def serving(address: str, service: str) -> bool:
     """One health check, hand-encoded: field 1 of the request is the name, field 1 of the answer is 1 for SERVING."""
     with grpc.insecure_channel(address) as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         try:
-            return check(bytes([10, len(SERVICE)]) + SERVICE.encode(), timeout=0.5) == b"\x08\x01"
+            return check(bytes([10, len(service)]) + service.encode(), timeout=0.5) == b"\x08\x01"
         except grpc.RpcError:
             return False
 
@@ -44,11 +44,14 @@ def main() -> None:
     results: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
-            asr, gateway, envoy = (f"127.0.0.1:{free_port()}" for _ in range(3))
-            command = [str(release("polyphony-asr")), "--set", f"asr.server.listen={asr}", "--set", "asr.server.admin=127.0.0.1:0"]
-            row = measure(command, lambda: serving(asr))
-            results.setdefault("asr, no model in memory: to SERVING", []).append(row)
+            for name, service in SERVICES.items():
+                address = f"127.0.0.1:{free_port()}"
+                keys = {"listen": address, "admin": "127.0.0.1:0"}
+                sets = [part for key, value in keys.items() for part in ("--set", f"{name}.server.{key}={value}")]
+                row = measure([str(release(f"polyphony-{name}")), *sets], lambda: serving(address, service))
+                results.setdefault(f"{name}, no model in memory: to SERVING", []).append(row)
 
+            gateway, envoy = (f"127.0.0.1:{free_port()}" for _ in range(2))
             command = [str(release("polyphony-gateway")), "--set", f"gateway.listen={gateway}", "--set", "gateway.admin=127.0.0.1:0"]
             row = measure(command, lambda: accepts(gateway))
             results.setdefault("gateway: to accepting", []).append(row)
@@ -56,12 +59,12 @@ def main() -> None:
             command = envoy_command(folder, int(envoy.split(":")[1]), free_port(), upstream=free_port())
             row = measure(command, lambda: accepts(envoy))
             results.setdefault("envoy, one route: to accepting", []).append(row)
-    print(f"{'median of ' + str(rounds):40} {'start ms':>9} {'idle RSS MB':>12}")
+    print(f"{'median of ' + str(rounds):44} {'start ms':>9} {'idle RSS MB':>12}")
     for what, rows in results.items():
         start, rss = (statistics.median(column) for column in zip(*rows))
-        print(f"{what:40} {start:9.1f} {rss:12.1f}")
-    for binary in ("polyphony", "polyphony-asr", "polyphony-gateway"):
-        print(f"{binary + ', stripped':40} {release(binary).stat().st_size / 1e6:9.1f} MB")
+        print(f"{what:44} {start:9.1f} {rss:12.1f}")
+    for binary in ("polyphony", *(f"polyphony-{name}" for name in SERVICES), "polyphony-gateway"):
+        print(f"{binary + ', stripped':44} {release(binary).stat().st_size / 1e6:9.1f} MB")
 
 
 if __name__ == "__main__":

@@ -36,13 +36,12 @@ impl Mesh {
         let mut command = Command::new(binary("polyphony"));
         command.args(["up", "--json"]).current_dir(data.path());
         let models = format!("models.dir={}", data.path().join("models").display());
-        let ports = [
-            "gateway.listen",
-            "gateway.admin",
-            "asr.server.listen",
-            "asr.server.admin",
-        ]
-        .map(|key| format!("{key}=127.0.0.1:0"));
+        let services =
+            ["asr", "align", "diar", "tts", "ocr", "analysis"].map(|name| format!("{name}.server"));
+        let ports: Vec<_> = std::iter::once("gateway".to_owned())
+            .chain(services)
+            .flat_map(|part| ["listen", "admin"].map(|key| format!("{part}.{key}=127.0.0.1:0")))
+            .collect();
         for key in ports
             .iter()
             .map(String::as_str)

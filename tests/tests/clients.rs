@@ -44,6 +44,53 @@ fn every_client_reads_the_same_text() {
 }
 
 #[test]
+fn a_python_client_calls_every_service_by_the_address_alone() {
+    let mesh = Mesh::start();
+    let picture = repository().join("services/ocr/tests/fixtures/hello.png");
+    let tour = json(
+        clients_python()
+            .arg(repository().join("tests/clients/python/tour.py"))
+            .arg(mesh.address())
+            .arg(picture),
+    );
+    let words = ["Go", "forward", "ten", "meters,", "then", "turn", "around."];
+    assert_eq!(tour["alignedWords"], serde_json::json!(words), "{tour}");
+    assert_eq!(
+        tour["saidWords"].as_array().map(Vec::len),
+        Some(words.len()),
+        "{tour}"
+    );
+    // What was aligned is what was said: by the same voice, so nearly at the same times.
+    let starts = |of: &str| -> Vec<f64> {
+        let starts = tour[of].as_array().expect("starts");
+        starts.iter().filter_map(Value::as_f64).collect()
+    };
+    for (said, aligned) in starts("saidStarts").into_iter().zip(starts("alignedStarts")) {
+        assert!((said - aligned).abs() < 0.1, "{said} s and {aligned} s: {tour}");
+    }
+    assert_eq!(tour["speakers"], 1, "{tour}");
+    let hertz = tour["voicedHertz"].as_f64().expect("a pitch");
+    assert!((60.0..300.0).contains(&hertz), "{tour}");
+    assert!(tour["lufs"].as_f64().is_some_and(|lufs| lufs < 0.0), "{tour}");
+    let events: Vec<_> = tour["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(
+        (events.first(), events.last()),
+        (Some(&"ready"), Some(&"ended")),
+        "{tour}"
+    );
+    assert!(events.contains(&"audio") && events.contains(&"marker"), "{tour}");
+    assert!(
+        tour["text"].as_str().is_some_and(|text| text.contains("Hello")),
+        "{tour}"
+    );
+}
+
+#[test]
 fn grpcurl_lists_and_calls_every_service() {
     let mesh = Mesh::start();
     let call = |arguments: &[&str]| {
@@ -63,8 +110,13 @@ fn grpcurl_lists_and_calls_every_service() {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
+        "polyphony.align.v1.AlignService",
+        "polyphony.analysis.v1.AnalysisService",
         "polyphony.asr.v1.AsrService",
+        "polyphony.diar.v1.DiarService",
         "polyphony.models.v1.ModelService",
+        "polyphony.ocr.v1.OcrService",
+        "polyphony.tts.v1.TtsService",
     ];
     assert_eq!(
         services.lines().collect::<Vec<_>>(),
@@ -76,11 +128,7 @@ fn grpcurl_lists_and_calls_every_service() {
     for service in expected {
         assert!(described.contains(service), "{service} is not described");
     }
-    for service in [
-        "polyphony.asr.v1.AsrService",
-        "polyphony.models.v1.ModelService",
-        "google.longrunning.Operations",
-    ] {
+    for service in expected.iter().filter(|name| !name.starts_with("grpc.")) {
         let health = call(&[
             "-d",
             &format!("{{\"service\":\"{service}\"}}"),
@@ -96,6 +144,16 @@ fn grpcurl_lists_and_calls_every_service() {
         capabilities.contains("pocketsphinx") && capabilities.contains("degraded"),
         "{capabilities}"
     );
+    for (method, engine) in [
+        ("polyphony.align.v1.AlignService/GetCapabilities", "dtw"),
+        ("polyphony.diar.v1.DiarService/GetCapabilities", "ge2e"),
+        ("polyphony.tts.v1.TtsService/GetCapabilities", "espeak"),
+        ("polyphony.ocr.v1.OcrService/GetCapabilities", "ppocr"),
+        ("polyphony.analysis.v1.AnalysisService/GetCapabilities", "crepe"),
+    ] {
+        let capabilities = call(&[method]);
+        assert!(capabilities.contains(engine), "{method}: {capabilities}");
+    }
     assert!(call(&["polyphony.models.v1.ModelService/ListModels"]).contains("silero-vad"));
     assert_eq!(
         call(&["google.longrunning.Operations/ListOperations"]).trim(),

@@ -39,6 +39,93 @@ fn the_command_line_prints_what_was_asked_for() {
 }
 
 #[test]
+fn every_service_has_its_command() {
+    let mesh = Mesh::start();
+    let (recording, said) = speech();
+    let recording = recording.to_str().expect("UTF-8");
+    let at = |name: &str| mesh.folder().join(name).to_str().expect("UTF-8").to_owned();
+    let polyphony = |arguments: &[&str]| {
+        let output = Command::new(binary("polyphony"))
+            .args(arguments)
+            .args(["--gateway", &mesh.url()])
+            .output()
+            .expect("polyphony starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+
+    let text = polyphony(&["align", recording, "--text", said]);
+    let words: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    assert_eq!(words.join(" "), said, "{text}");
+    let align = |format| polyphony(&["align", recording, "--text", said, "--format", format]);
+    assert!(align("srt").contains(" --> "));
+    assert!(align("vtt").starts_with("WEBVTT"));
+    assert!(align("textgrid").starts_with("File type = \"ooTextFile\""));
+    assert_eq!(align("ctm").lines().count(), said.split(' ').count());
+
+    let rttm = polyphony(&["diarize", recording, "--format", "rttm"]);
+    assert!(rttm.starts_with("SPEAKER go_forward 1 "), "{rttm}");
+
+    let both = polyphony(&["transcribe", "--align", "--diarize", "--json", recording]);
+    let line: serde_json::Value = serde_json::from_str(both.trim()).expect("one JSON object");
+    assert_eq!(line["text"], said);
+    assert_eq!(line["speaker"], "SPEAKER_00", "{line}");
+    let words = line["words"].as_array().expect("words");
+    assert_eq!(words.len(), said.split(' ').count());
+    assert!(words.iter().all(|word| word["speaker"] == "SPEAKER_00"), "{line}");
+
+    for (name, magic) in [
+        ("a.wav", &b"RIFF"[..]),
+        ("a.flac", b"fLaC"),
+        ("a.opus", b"OggS"),
+        ("a.mp3", b"\xff"),
+    ] {
+        polyphony(&["say", "Good morning.", "-o", &at(name)]);
+        let sound = std::fs::read(at(name)).expect("the file is there");
+        assert!(sound.starts_with(magic) && sound.len() > 1_000, "{name}");
+    }
+    let spoken = polyphony(&["say", "Good morning.", "--words", "-o", &at("b.wav")]);
+    assert_eq!(spoken.lines().count(), 2, "{spoken}");
+    assert!(polyphony(&["say", "--list-voices", "--language", "de"]).contains("voices/"));
+
+    let pitch = polyphony(&["pitch", &at("a.wav")]);
+    assert!(pitch.starts_with("time,frequency,periodicity\n0.000,"), "{pitch}");
+    let voiced = pitch
+        .lines()
+        .skip(1)
+        .filter(|line| !line.contains(",0.000,"))
+        .count();
+    assert!(voiced > 20, "{pitch}");
+
+    let picture = polyphony_tests::repository().join("services/ocr/tests/fixtures/hello.png");
+    let picture = picture.to_str().expect("UTF-8");
+    assert!(polyphony(&["ocr", picture]).contains("Hello"));
+    let hocr = polyphony(&["ocr", picture, "--format", "hocr"]);
+    assert!(hocr.contains("ocrx_word") && hocr.contains("Hello"), "{hocr}");
+}
+
+#[test]
+fn what_needs_a_model_that_is_not_there_says_how_to_get_it() {
+    let mesh = Mesh::start();
+    let output = Command::new(binary("polyphony"))
+        .args(["stems", "--gateway", &mesh.url(), "-o"])
+        .arg(mesh.folder().join("stems"))
+        .arg(speech().0)
+        .output()
+        .expect("polyphony starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("polyphony models list") && error.lines().count() == 1,
+        "{error}"
+    );
+}
+
+#[test]
 fn failures_are_one_clear_line() {
     let polyphony = |arguments: &[&str]| {
         let output = Command::new(binary("polyphony"))

@@ -8,6 +8,16 @@ use polyphony_models::{ModelsConfig, Presence, Store};
 
 use super::{Finding, matrix};
 
+/// What every machine has a model for after `make up`.
+const EMBEDDED: [(&str, &str); 6] = [
+    ("vad", "voice activity"),
+    ("align", "alignment"),
+    ("diar", "diarization"),
+    ("tts", "speech synthesis"),
+    ("ocr", "text recognition"),
+    ("pitch", "pitch"),
+];
+
 /// Every check, in the order in which a person would mend things.
 pub(super) fn all(inference: &InferenceConfig, models: &ModelsConfig) -> Vec<Finding> {
     let mut findings = vec![onnx_runtime(inference), pocketsphinx()];
@@ -154,12 +164,11 @@ fn stored(config: &ModelsConfig) -> Vec<Finding> {
         list.iter()
             .any(|l| l.task == task && matches!(l.presence, Presence::OnDisk { .. }))
     };
-    if !has("vad") {
-        findings.push(Finding::missing(
-            "voice activity",
-            "no model on disk",
-            "make up, or pip install silero-vad==6.2.3",
-        ));
+    for (task, what) in EMBEDDED {
+        if !has(task) {
+            let remedy = "make up installs the embedded one";
+            findings.push(Finding::missing(what, "no model on disk", remedy));
+        }
     }
     let neural = list.iter().any(|l| {
         l.task == "asr" && l.engine != "pocketsphinx" && matches!(l.presence, Presence::OnDisk { .. })

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use console::{Term, measure_text_width};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
@@ -16,13 +16,13 @@ use polyphony_proto::asr::v1::streaming_recognize_response::Event;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio_stream::{Stream, StreamExt};
-use tonic::Request;
 use tonic::transport::Channel;
 
-use super::source::Pieces;
-use super::{Line, degraded, duration, object, print};
+use super::{Line, object, print};
 use crate::args::Format;
-use crate::output;
+use crate::source::{self, Pieces};
+use crate::wire::{degraded, duration};
+use crate::{client, output};
 
 /// As a shell says that a command ended by Ctrl-C: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
@@ -121,11 +121,12 @@ async fn stream(
         interim_results: Some(interim_results),
         ..Default::default()
     };
-    let (failed, mut failure) = oneshot::channel();
-    let mut request = Request::new(messages(streaming_config, pieces, failed));
-    if let Some(timeout) = timeout {
-        request.set_timeout(timeout);
-    }
+    let first = Message::StreamingConfig(streaming_config);
+    let (messages, failure) = source::messages(vec![first], pieces, |bytes| Message::Audio(bytes.into()));
+    let messages = messages.map(|request| pb::StreamingRecognizeRequest {
+        request: Some(request),
+    });
+    let request = client::request(messages, timeout);
     let received = async {
         let mut events = asr.streaming_recognize(request).await?.into_inner();
         let mut ended = false;
@@ -140,35 +141,7 @@ async fn stream(
         }
         Ok(())
     };
-    let received = received.await;
-    // What the mesh says of an input that broke off is not why it did.
-    if let Ok(error) = failure.try_recv() {
-        return Err(error).context("cannot read the input");
-    }
-    received
-}
-
-/// The config, then the pieces. A failed read ends the stream and is told apart through `failed`.
-fn messages(
-    config: pb::StreamingRecognitionConfig,
-    pieces: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
-    failed: oneshot::Sender<io::Error>,
-) -> impl Stream<Item = pb::StreamingRecognizeRequest> + Send + 'static {
-    let mut failed = Some(failed);
-    let audio = pieces.map_while(move |piece| match piece {
-        Ok(piece) => Some(Message::Audio(piece.into())),
-        Err(error) => {
-            if let Some(failed) = failed.take() {
-                drop(failed.send(error));
-            }
-            None
-        }
-    });
-    tokio_stream::once(Message::StreamingConfig(config))
-        .chain(audio)
-        .map(|request| pb::StreamingRecognizeRequest {
-            request: Some(request),
-        })
+    failure.explain(received.await)
 }
 
 fn line(result: pb::StreamingRecognitionResult) -> Option<Line> {
@@ -181,6 +154,7 @@ fn line(result: pb::StreamingRecognitionResult) -> Option<Line> {
         text: best.transcript,
         confidence: best.confidence,
         words: best.words,
+        speaker: None,
     })
 }
 

@@ -1,21 +1,31 @@
-//! The ready line: said once every service answers through the gateway, with the engine that each runs.
+//! The ready line: said once every service answers through the gateway, with the engine that each runs. One that lacks
+//! something is not waited for longer than a person would; it is named, with what it lacks.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use polyphony_proto::asr::v1::GetCapabilitiesRequest;
-use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
-use serde_json::json;
+use futures_util::future;
+use polyphony_proto::types::v1::ModelCapabilities;
+use polyphony_proto::{align, analysis, asr, diar, ocr, tts};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 use crate::output;
 
 /// Where everything listens.
 pub(super) struct Addresses {
     pub(super) gateway: SocketAddr,
-    pub(super) asr: SocketAddr,
+    pub(super) services: Vec<(&'static str, SocketAddr)>,
+}
+
+/// What became of a service.
+enum Outcome {
+    /// It answers, with these models, the default first.
+    Ready(Vec<ModelCapabilities>),
+    /// It lacks something.
+    Lacking(String),
 }
 
 /// How often to look.
@@ -26,53 +36,109 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Waits until the mesh answers, and says so.
 pub(super) async fn announce(addresses: &Addresses, as_json: bool) -> anyhow::Result<()> {
     let channel = Endpoint::from_shared(format!("http://{}", addresses.gateway))?.connect_lazy();
-    let capabilities = capabilities(channel).await?;
-    let first = capabilities.models.first();
+    let asked = addresses
+        .services
+        .iter()
+        .map(|(name, _)| outcome(name, channel.clone()));
+    let outcomes = future::try_join_all(asked).await?;
+    let told = addresses.services.iter().zip(&outcomes);
     if as_json {
-        let models: Vec<_> = capabilities.models.iter().map(|model| &model.model).collect();
+        let services: Vec<Value> = told
+            .map(|((name, address), outcome)| object(name, *address, outcome))
+            .collect();
         return output::object(&json!({
             "gateway": addresses.gateway.to_string(),
-            "services": [{
-                "name": "asr",
-                "address": addresses.asr.to_string(),
-                "engine": first.map(|model| &model.engine),
-                "models": models,
-                "degraded": first.and_then(|model| model.degraded.as_ref()).map(|degraded| &degraded.message),
-            }],
+            "services": services,
         }));
     }
-    let (engine, model) = first.map_or(("none", "none"), |first| {
-        (first.engine.as_str(), first.model.as_str())
-    });
+    let engines: Vec<String> = told
+        .clone()
+        .map(|((name, _), outcome)| format!("{name}: {}", outcome.engine()))
+        .collect();
     output::line(&format!(
-        "ready: http://{} (asr: {engine}, {model})",
-        addresses.gateway
+        "ready: http://{} ({})",
+        addresses.gateway,
+        engines.join(", ")
     ))?;
-    if let Some(degraded) = first.and_then(|first| first.degraded.as_ref()) {
-        output::remark(&format!("asr: {}", degraded.message));
+    for ((name, _), outcome) in told {
+        match outcome {
+            Outcome::Ready(models) => {
+                if let Some(degraded) = models.first().and_then(|model| model.degraded.as_ref()) {
+                    output::remark(&format!("{name}: {}", degraded.message));
+                }
+            }
+            Outcome::Lacking(what) => {
+                output::remark(&format!(
+                    "{name} is not ready: {what}; `polyphony doctor` says more"
+                ));
+            }
+        }
     }
     Ok(())
 }
 
-/// The first answer of asr through the gateway.
-async fn capabilities(channel: Channel) -> anyhow::Result<polyphony_proto::asr::v1::GetCapabilitiesResponse> {
-    let mut asr = AsrServiceClient::new(channel);
+/// The first answer of a service through the gateway.
+async fn outcome(name: &str, channel: Channel) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
-    let mut told = false;
     loop {
-        match asr.get_capabilities(GetCapabilitiesRequest {}).await {
-            Ok(capabilities) => return Ok(capabilities.into_inner()),
+        match models(name, channel.clone()).await {
+            Ok(models) => return Ok(Outcome::Ready(models)),
             Err(status) if status.code() == Code::Unavailable => {
-                if !told && begun.elapsed() > PATIENCE {
-                    told = true;
-                    output::remark(&format!(
-                        "asr is not ready yet: {}; `polyphony doctor` says more",
-                        status.message()
-                    ));
+                if begun.elapsed() > PATIENCE {
+                    return Ok(Outcome::Lacking(status.message().to_owned()));
                 }
                 sleep(POLL).await;
             }
             Err(status) => return Err(status.into()),
+        }
+    }
+}
+
+/// What a service can do, as it says itself.
+async fn models(name: &str, channel: Channel) -> Result<Vec<ModelCapabilities>, Status> {
+    macro_rules! ask {
+        ($package:ident, $module:ident, $client:ident) => {
+            $package::v1::$module::$client::new(channel)
+                .get_capabilities($package::v1::GetCapabilitiesRequest {})
+                .await?
+                .into_inner()
+                .models
+        };
+    }
+    Ok(match name {
+        "asr" => ask!(asr, asr_service_client, AsrServiceClient),
+        "align" => ask!(align, align_service_client, AlignServiceClient),
+        "diar" => ask!(diar, diar_service_client, DiarServiceClient),
+        "tts" => ask!(tts, tts_service_client, TtsServiceClient),
+        "ocr" => ask!(ocr, ocr_service_client, OcrServiceClient),
+        "analysis" => ask!(analysis, analysis_service_client, AnalysisServiceClient),
+        other => return Err(Status::internal(format!("nothing is known of {other}"))),
+    })
+}
+
+fn object(name: &str, address: SocketAddr, outcome: &Outcome) -> Value {
+    let (models, lacks) = match outcome {
+        Outcome::Ready(models) => (models.as_slice(), None),
+        Outcome::Lacking(what) => (&[][..], Some(what)),
+    };
+    let degraded = models.first().and_then(|model| model.degraded.as_ref());
+    json!({
+        "name": name,
+        "address": address.to_string(),
+        "engine": models.first().map(|model| &model.engine),
+        "models": models.iter().map(|model| &model.model).collect::<Vec<_>>(),
+        "degraded": degraded.map(|degraded| &degraded.message),
+        "lacks": lacks,
+    })
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn engine(&self) -> &str {
+        match self {
+            Self::Ready(models) => models.first().map_or("none", |model| &model.engine),
+            Self::Lacking(_) => "not ready",
         }
     }
 }
