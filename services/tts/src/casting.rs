@@ -186,7 +186,7 @@ impl Casting<'_> {
         let present = self.synthesizers.voices().await?;
         if let Some(own) = find(&present, name, &asked.model) {
             return Ok(Wanted {
-                model: own.model.to_string(),
+                model: form(own, &asked.model),
                 voice: Some(own.voice.id.clone()),
                 prosody: AskedProsody::default(),
                 name: name.to_owned(),
@@ -219,7 +219,7 @@ impl Casting<'_> {
             )
         })?;
         Ok(Wanted {
-            model: own.model.to_string(),
+            model: form(own, model),
             voice: Some(own.voice.id.clone()),
             prosody: AskedProsody {
                 rate: record.speaking_rate,
@@ -231,12 +231,22 @@ impl Casting<'_> {
     }
 }
 
+/// The form of a voice's model that is asked for; the best where it is not said.
+fn form(own: &ModelVoice, asked: &str) -> String {
+    if asked.is_empty() {
+        own.model.to_string()
+    } else {
+        asked.to_owned()
+    }
+}
+
 /// The voice of a name among those of the models, of one model alone where it is said.
 pub(crate) fn find<'a>(present: &'a [ModelVoice], name: &str, model: &str) -> Option<&'a ModelVoice> {
     let rest = name.strip_prefix(PREFIX)?;
+    // Whichever form of it: all have the same voices.
     let is_of = |own: &&ModelVoice, model: &str| {
-        let id = own.model.id.to_string();
-        model.is_empty() || model == id || model == own.model.to_string()
+        let id = model.split('@').next().unwrap_or_default();
+        id.is_empty() || id == own.model.id.as_str()
     };
     let exact = present.iter().find(|own| own.name == name && is_of(own, model));
     exact.or_else(|| {

@@ -1,6 +1,7 @@
 //! The adapter: convert, call, convert. What happens to a text is in `whole` and in `grpc::stream`.
 
 mod frames;
+mod progress;
 mod reply;
 mod stream;
 mod voices;

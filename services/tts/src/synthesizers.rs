@@ -210,3 +210,72 @@ impl fmt::Debug for Synthesizer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polyphony_models::Provenance;
+
+    use super::*;
+    use crate::casting::find;
+    use crate::domain::{Abilities, Gender};
+
+    /// A model on disk with these voices.
+    fn present(model: &str, voices: &[&str]) -> Present {
+        let voice = |id: &&str| Voice {
+            id: (*id).to_owned(),
+            title: String::new(),
+            languages: vec!["en".to_owned()],
+            gender: Gender::Unknown,
+        };
+        let info = EngineInfo {
+            made: Provenance {
+                engine: "test",
+                version: String::new(),
+                model: model.to_owned(),
+                digest: String::new(),
+                device: "cpu".to_owned(),
+                degraded: None,
+            },
+            sample_rate: 16_000,
+            voices: voices.iter().map(voice).collect(),
+            abilities: Abilities {
+                word_times: false,
+                phone_times: false,
+                seed: false,
+                pronunciations: false,
+            },
+        };
+        Present {
+            model: model.parse().expect("a name"),
+            engine: "test".to_owned(),
+            known: Some(info),
+        }
+    }
+
+    #[test]
+    fn every_voice_has_a_name_of_its_own_that_finds_it() {
+        let voices = named(vec![
+            present("hub/good@fp32", &["anna", "bert"]),
+            present("hub/good@int8", &["anna", "bert"]),
+            present("plain", &["anna", "carl"]),
+        ]);
+        let names: Vec<&str> = voices.iter().map(|voice| voice.name.as_str()).collect();
+        let wanted = ["voices/anna", "voices/bert", "voices/plain/anna", "voices/carl"];
+        assert_eq!(names, wanted);
+        for (name, model, wanted) in [
+            ("voices/anna", "", Some("hub/good@fp32")),
+            ("voices/anna", "hub/good", Some("hub/good@fp32")),
+            ("voices/bert", "hub/good@int8", Some("hub/good@fp32")),
+            ("voices/anna", "plain", Some("plain")),
+            ("voices/plain/anna", "", Some("plain")),
+            ("voices/hub/good/bert", "", Some("hub/good@fp32")),
+            ("voices/carl", "hub/good", None),
+            ("voices/plain/anna", "hub/good", None),
+            ("voices/dora", "", None),
+            ("anna", "", None),
+        ] {
+            let found = find(&voices, name, model).map(|voice| voice.model.to_string());
+            assert_eq!(found.as_deref(), wanted, "{name} of {model:?}");
+        }
+    }
+}

@@ -13,13 +13,14 @@ use polyphony_wire::{Spent, wire_duration};
 use tonic::Status;
 
 use super::frames::Frames;
+use super::progress::{Now, Spoken};
 use super::reply::{Reply, Stop};
 use super::stream::{Hush, Sent};
 use crate::Error;
 use crate::casting::Cast;
 use crate::convert::input::{Input, Limit, document, plain};
 use crate::convert::response;
-use crate::domain::{Cancel, Piece};
+use crate::domain::Piece;
 use crate::metrics::{self, Mode};
 use crate::session::{MOST_MARKERS, Session, Speech, Task};
 use crate::sound::Sound;
@@ -44,25 +45,6 @@ pub(super) struct Worker {
     hush: Arc<Hush>,
     busy: Duration,
     _place: StreamPlace,
-}
-
-/// How much was spoken.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spoken {
-    /// Bytes of the text since the beginning.
-    bytes: u64,
-    characters: u64,
-}
-
-/// What is spoken now.
-struct Now {
-    stop: Cancel,
-    began: Instant,
-    is_heard: bool,
-    /// Words that were given, each with its end in the audio of the stream and what is spoken then of this speech.
-    words: Vec<(Duration, Spoken)>,
-    /// A cancel came.
-    is_cut: bool,
 }
 
 /// Where the input of a stream stands.
@@ -230,14 +212,8 @@ impl Worker {
     fn cancel(&mut self) -> Result<(), Stop> {
         self.session.cancel();
         let length = self.sound.length();
-        if let Some(now) = self.now.as_mut().filter(|now| !now.is_cut) {
-            now.is_cut = true;
-            now.stop.cancel();
-            let heard = now.words.iter().rev().find(|(end, _)| *end <= length);
-            if let Some((_, words)) = heard {
-                self.spoken.bytes = self.spoken.bytes.max(words.bytes);
-                self.spoken.characters += words.characters;
-            }
+        if let Some(now) = self.now.as_mut() {
+            self.spoken.add(now.cut(length));
         }
         self.frames.forget_after(length);
         self.reply.send(Event::Cancelled(pb::SpeechCancelled {
@@ -258,13 +234,7 @@ impl Worker {
         self.sound.begin(engine.info().sample_rate)?;
         let stop = self.hush.begin();
         let (began, waited) = (Instant::now(), self.reply.waited());
-        self.now = Some(Now {
-            stop: stop.clone(),
-            began,
-            is_heard: false,
-            words: Vec::new(),
-            is_cut: false,
-        });
+        self.now = Some(Now::new(stop.clone(), began));
         let rate = engine.info().sample_rate;
         let mut given = Ok(());
         let spoke = engine.speak(&utterance, &stop, &mut |piece| {
@@ -279,17 +249,17 @@ impl Worker {
         // Waiting for a client that reads slowly is no work.
         self.busy += began.elapsed().saturating_sub(self.reply.waited() - waited);
         given?;
-        if now.is_some_and(|now| now.is_cut) {
+        if now.is_some_and(|now| now.is_cut()) {
             return Ok(());
         }
         spoke?;
         let mut bytes = Vec::new();
         self.sound.end(&mut bytes)?;
         self.send_audio(bytes)?;
-        if !source.is_empty() {
-            self.spoken.bytes = self.spoken.bytes.max(source.end);
-        }
-        self.spoken.characters += characters;
+        self.spoken.add(Spoken {
+            bytes: source.end,
+            characters,
+        });
         Ok(())
     }
 
@@ -303,12 +273,7 @@ impl Worker {
         let (begin, manner) = (self.sound.at(Duration::ZERO), self.cast.manner);
         for word in words {
             if let Some(now) = &mut self.now {
-                let before = now.words.last().map_or(0, |(_, spoken)| spoken.characters);
-                let spoken = Spoken {
-                    bytes: word.source.end,
-                    characters: before + word.text.chars().count() as u64,
-                };
-                now.words.push((begin + word.end, spoken));
+                now.word(&word, begin);
             }
             let start = begin + word.start;
             self.frames.word(start, response::word(word, begin, manner));
@@ -319,7 +284,7 @@ impl Worker {
         }
         for step in samples.chunks((rate / LOOKS).max(1) as usize) {
             self.look(commands)?;
-            if self.now.as_ref().is_some_and(|now| now.is_cut) {
+            if self.now.as_ref().is_some_and(Now::is_cut) {
                 return Ok(());
             }
             let mut bytes = Vec::new();
@@ -335,10 +300,9 @@ impl Worker {
         if bytes.is_empty() {
             return Ok(());
         }
-        if let Some(now) = self.now.as_mut().filter(|now| !now.is_heard) {
-            now.is_heard = true;
+        if let Some(after) = self.now.as_mut().and_then(Now::heard) {
             let engine = self.cast.first().synthesizer.engine.info().made.engine;
-            metrics::first_audio(engine, now.began.elapsed());
+            metrics::first_audio(engine, after);
         }
         for frame in self.frames.cut(bytes, self.sound.heard()) {
             self.reply.send(Event::Audio(frame))?;
