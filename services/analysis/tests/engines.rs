@@ -1,6 +1,7 @@
 //! The engines of pitch and separation against the programs that their users know.
 
 mod pitch;
+mod separation;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -152,7 +152,7 @@ fn task(shape: &Shape, plan: &SeparationPlan, level: Option<Level>, wait: usize)
         .overlap
         .to_string()
         .parse()
-        .unwrap_or(f64::from(options.overlap));
+        .unwrap_or_else(|_| f64::from(options.overlap));
     let stride = ((1.0 - overlap) * segment as f64) as usize;
     let (lanes, most_shift) = match options.shifts as usize {
         0 => (1, 0),

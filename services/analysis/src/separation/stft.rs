@@ -102,9 +102,9 @@ impl Transform {
         let (mut spectrum, mut output) = (self.inverse.make_input_vec(), self.inverse.make_output_vec());
         let mut scratch = self.inverse.make_scratch_vec();
         for frame in 0..self.frames {
-            for bin in 0..self.bins {
+            for (bin, value) in spectrum[..self.bins].iter_mut().enumerate() {
                 let place = bin * self.frames + frame;
-                spectrum[bin] = Complex::new(real[place] * scale, imaginary[place] * scale);
+                *value = Complex::new(real[place] * scale, imaginary[place] * scale);
             }
             // A real signal has no imaginary part there; a network's spectrogram may.
             spectrum[0].im = 0.0;

@@ -88,8 +88,8 @@ pub(super) fn read(sessions: &SessionPool) -> Result<Layout, String> {
             let (true, Some(transform)) = (fits, transform) else {
                 return Err(format!(
                     "{} is not how demucs makes spectrograms of {}, or its outputs are not like them",
-                    shapes(&[spec.clone()]),
-                    shapes(&[mix.clone()])
+                    shapes(std::slice::from_ref(spec)),
+                    shapes(std::slice::from_ref(mix))
                 ));
             };
             let core = Core {
