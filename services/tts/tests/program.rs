@@ -1,8 +1,11 @@
 //! The real program, with the store and the models that the set-up installs.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use polyphony_chassis::{Admission, Program, Readiness, Runtime, Shutdown};
+use polyphony_chassis::accept::Ended;
+use polyphony_chassis::{Admission, Program, Readiness, Runtime, Shutdown, Trigger};
 use polyphony_config::{Layers, Sources};
 use polyphony_proto::models::v1 as models;
 use polyphony_proto::models::v1::model_service_client::ModelServiceClient;
@@ -10,9 +13,10 @@ use polyphony_proto::tts::v1 as pb;
 use polyphony_proto::tts::v1::tts_service_client::TtsServiceClient;
 use polyphony_tts::{Config, Tts};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-use crate::support::{PATIENCE, heard, loudness, text};
+use crate::support::{PATIENCE, assert_words, heard, loudness, text, time, words};
 
 fn layers(settings: &[&str]) -> Layers {
     let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
@@ -23,10 +27,15 @@ fn layers(settings: &[&str]) -> Layers {
     Layers::load(sources).expect("layers")
 }
 
-#[tokio::test]
-async fn the_program_speaks_with_what_the_set_up_installs() {
-    // Of whatever engine; without espeak-ng there would be nothing on a fresh machine.
-    let config = Config::read(&layers(&["tts.engine=espeak", "tts.preload=true"])).expect("a config");
+/// The real program.
+struct Running {
+    channel: Channel,
+    trigger: Trigger,
+    ended: JoinHandle<Ended>,
+}
+
+async fn run(settings: &[&str]) -> Running {
+    let config = Config::read(&layers(settings)).expect("a config");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let uri = format!("http://{}", listener.local_addr().expect("an address"));
     let (trigger, shutdown) = Shutdown::manual();
@@ -49,12 +58,19 @@ async fn the_program_speaks_with_what_the_set_up_installs() {
             readiness.not_ready()
         );
     }
-    let channel = Channel::from_shared(uri)
-        .expect("a uri")
-        .connect()
-        .await
-        .expect("connects");
-    let mut client = TtsServiceClient::new(channel.clone());
+    let channel = Channel::from_shared(uri).expect("a uri").connect().await;
+    Running {
+        channel: channel.expect("connects"),
+        trigger,
+        ended,
+    }
+}
+
+#[tokio::test]
+async fn the_program_speaks_with_what_the_set_up_installs() {
+    // Of whatever engine; without espeak-ng there would be nothing on a fresh machine.
+    let running = run(&["tts.engine=espeak", "tts.preload=true"]).await;
+    let mut client = TtsServiceClient::new(running.channel.clone());
     let answer = client
         .synthesize(pb::SynthesizeRequest {
             config: None,
@@ -76,7 +92,7 @@ async fn the_program_speaks_with_what_the_set_up_installs() {
         .expect("listed");
     assert_eq!(voices.into_inner().voices.len(), 100);
     // The model is there to be seen and unloaded like every other.
-    let mut store = ModelServiceClient::new(channel);
+    let mut store = ModelServiceClient::new(running.channel);
     let listed = store
         .list_models(models::ListModelsRequest {
             task: "tts".to_owned(),
@@ -86,15 +102,74 @@ async fn the_program_speaks_with_what_the_set_up_installs() {
         .await
         .expect("listed")
         .into_inner();
-    assert!(
-        listed
-            .models
-            .iter()
-            .any(|model| model.model.starts_with("espeak-ng")),
-        "{listed:?}"
+    let is_there = listed
+        .models
+        .iter()
+        .any(|model| model.model.starts_with("espeak-ng"));
+    assert!(is_there, "{listed:?}");
+    running.trigger.now();
+    running.ended.await.expect("ends");
+}
+
+/// A Piper voice of random weights goes before espeak-ng where it is on disk, and espeak-ng still speaks the languages that
+/// it does not. What is said is babble, in time.
+#[tokio::test]
+async fn a_neural_voice_on_disk_goes_first_where_it_speaks_the_language() {
+    let store = tempfile::tempdir().expect("a folder");
+    let voices = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/voices");
+    let entry = |id: &str, folder: &str| {
+        let path = voices.join(folder);
+        format!(
+            r#"
+            [[model]]
+            id = "{id}"
+            task = "tts"
+            engine = "piper"
+            description = "random weights"
+            licence = "CC0-1.0"
+            source = {{ kind = "folder", path = {path:?} }}
+            variant = [{{ name = "default", memory_bytes = 1, files = [{{ path = "voice.onnx" }}, {{ path = "voice.onnx.json" }}] }}]
+            "#
+        )
+    };
+    fs::create_dir(store.path().join("catalogue.d")).expect("a folder");
+    let catalogue = entry("tiny/en_US-one", "one") + &entry("tiny/en_US-many", "many");
+    fs::write(store.path().join("catalogue.d/tiny.toml"), catalogue).expect("written");
+    let models = format!("models.dir={}", store.path().display());
+    let running = run(&[&models, "inference.device=cpu", "inference.sessions=1"]).await;
+    let mut client = TtsServiceClient::new(running.channel.clone());
+    let mut say = async |language: &str, voice: &str| {
+        let request = pb::SynthesizeRequest {
+            config: Some(words(pb::SynthesisConfig {
+                language_code: language.to_owned(),
+                voice: voice.to_owned(),
+                ..Default::default()
+            })),
+            input: Some(text("One, two and three.")),
+        };
+        client.synthesize(request).await.expect("speaks").into_inner()
+    };
+    let neural = say("", "").await;
+    let receipt = neural.receipt.clone().expect("a receipt");
+    assert_eq!((receipt.engine.as_str(), receipt.degraded), ("piper", None));
+    assert_eq!(
+        heard(&neural.audio_content).duration(),
+        time(neural.audio_duration)
     );
-    trigger.now();
-    ended.await.expect("ends");
+    assert_eq!(neural.words.len(), 4);
+    assert_words(&neural.words, "One, two and three.", time(neural.audio_duration));
+    let german = say("de", "").await.receipt.expect("a receipt");
+    assert_eq!(german.engine, "espeak");
+    let chosen = say("", "voices/en_US-many-p1")
+        .await
+        .effective_config
+        .expect("told");
+    assert_eq!(
+        (chosen.model.as_str(), chosen.voice.as_str()),
+        ("tiny/en_US-many", "voices/en_US-many-p1")
+    );
+    running.trigger.now();
+    running.ended.await.expect("ends");
 }
 
 #[test]

@@ -3,13 +3,20 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use polyphony_models::{Entry, Installed, Residents, Sha256, Store};
+use polyphony_inference::{InferenceConfig, Runtime};
+use polyphony_models::{Entry, Installed, ModelRef, Residents, Sha256, Store};
 
 use super::{BoxError, Builder, Synthesizers, loaded};
 use crate::config::{Config, EngineChoice};
 use crate::domain::EngineInfo;
 use crate::engine::Engine;
 use crate::engine::espeak::{self, EspeakEngine};
+use crate::engine::piper::{self, PiperEngine};
+
+/// The model in the catalogue whose library makes phones for the others, too.
+const ESPEAK: &str = "espeak-ng";
+/// Engines from the best to the last resort. A neural one is better than none.
+const ENGINES: [&str; 2] = [piper::NAME, espeak::NAME];
 
 impl Synthesizers {
     /// Every model of the catalogue that this crate has an engine for.
@@ -27,17 +34,26 @@ impl Synthesizers {
             Some(config.model.parse()?)
         };
         let choice = config.engine;
-        // A neural model is better than none.
-        let rank = |entry: &Entry| u32::from(entry.engine == espeak::NAME);
-        let known = Known::default();
+        let rank = |entry: &Entry| {
+            let place = ENGINES.iter().position(|engine| *engine == entry.engine);
+            place.unwrap_or(ENGINES.len()) as u32
+        };
+        let shelf = Arc::new(Shelf {
+            store: store.clone(),
+            espeak: ESPEAK.parse()?,
+            runtime: Runtime::new(&config.inference),
+            inference: config.inference.clone(),
+            known: Mutex::default(),
+        });
+        let asked = Arc::clone(&shelf);
         let mut builder = Builder::new(residents).prefer(preferred);
         builder.roster = builder.roster.add_task(
             store,
             "tts",
             |engine| is_chosen(choice, engine),
             rank,
-            move |installed| known.of(installed).map(Some),
-            |installed| load(installed).map(loaded),
+            move |installed| asked.known(installed).map(Some),
+            move |installed| shelf.load(installed).map(loaded),
         )?;
         Ok(builder.build())
     }
@@ -45,38 +61,43 @@ impl Synthesizers {
 
 fn is_chosen(choice: EngineChoice, engine: &str) -> bool {
     match choice {
-        EngineChoice::Auto | EngineChoice::Espeak => engine == espeak::NAME,
-        EngineChoice::Piper | EngineChoice::Kokoro => false,
+        EngineChoice::Auto => ENGINES.contains(&engine),
+        EngineChoice::Espeak => engine == espeak::NAME,
+        EngineChoice::Piper => engine == piper::NAME,
+        EngineChoice::Kokoro => false,
     }
 }
 
-fn load(installed: &Installed) -> Result<Arc<dyn Engine>, BoxError> {
-    match installed.engine.as_str() {
-        espeak::NAME => Ok(Arc::new(open_espeak(installed)?)),
-        other => Err(format!("no engine is called {other}").into()),
+/// Opens models, and remembers what they say of themselves.
+struct Shelf {
+    store: Store,
+    espeak: ModelRef,
+    runtime: Runtime,
+    inference: InferenceConfig,
+    /// What models that were asked said, by their digests.
+    known: Mutex<Vec<(Sha256, EngineInfo)>>,
+}
+
+impl Shelf {
+    fn load(&self, installed: &Installed) -> Result<Arc<dyn Engine>, BoxError> {
+        match installed.engine.as_str() {
+            espeak::NAME => Ok(Arc::new(open_espeak(installed)?)),
+            piper::NAME => {
+                let Voice { graph, settings } = Voice::of(installed)?;
+                let espeak = espeak_folder(&self.store.find(&self.espeak)?)?;
+                let (model, digest) = names(installed);
+                let names = (model.as_str(), digest.as_str());
+                let engine =
+                    PiperEngine::open(&graph, &settings, &espeak, names, &self.runtime, &self.inference)?;
+                Ok(Arc::new(engine))
+            }
+            other => Err(unknown(other)),
+        }
     }
-}
 
-fn open_espeak(installed: &Installed) -> Result<EspeakEngine, BoxError> {
-    let library = installed
-        .path(espeak::LIBRARY)
-        .ok_or("the model has no library of espeak-ng")?;
-    let folder = library.parent().map(PathBuf::from).unwrap_or_default();
-    let digest = format!("sha256:{}", installed.digest);
-    Ok(EspeakEngine::open(
-        &folder,
-        installed.model.id.to_string(),
-        digest,
-    )?)
-}
-
-/// What models say of themselves while they are not in memory, each asked once.
-#[derive(Default)]
-struct Known(Mutex<Vec<(Sha256, EngineInfo)>>);
-
-impl Known {
-    fn of(&self, installed: &Installed) -> Result<EngineInfo, BoxError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What a model says of itself while it is not in memory. Each is asked once.
+    fn known(&self, installed: &Installed) -> Result<EngineInfo, BoxError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, info)) = known.iter().find(|(digest, _)| *digest == installed.digest) {
             return Ok(info.clone());
         }
@@ -87,9 +108,58 @@ impl Known {
 }
 
 fn foretell(installed: &Installed) -> Result<EngineInfo, BoxError> {
+    let (model, digest) = names(installed);
     match installed.engine.as_str() {
         // Its voices are files of its own, which only it can read, and it is quick to open.
         espeak::NAME => Ok(open_espeak(installed)?.info().clone()),
-        other => Err(format!("no engine is called {other}").into()),
+        piper::NAME => Ok(piper::foretell(&Voice::of(installed)?.settings, &model, &digest)?),
+        other => Err(unknown(other)),
     }
+}
+
+fn open_espeak(installed: &Installed) -> Result<EspeakEngine, BoxError> {
+    let (model, digest) = names(installed);
+    Ok(EspeakEngine::open(&espeak_folder(installed)?, model, digest)?)
+}
+
+fn espeak_folder(installed: &Installed) -> Result<PathBuf, BoxError> {
+    let library = installed
+        .path(espeak::LIBRARY)
+        .ok_or("the model has no library of espeak-ng")?;
+    Ok(library.parent().map(PathBuf::from).unwrap_or_default())
+}
+
+/// The files of a Piper voice.
+struct Voice {
+    graph: PathBuf,
+    settings: PathBuf,
+}
+
+impl Voice {
+    fn of(installed: &Installed) -> Result<Self, BoxError> {
+        let mut files = installed.files.iter().map(|file| file.path.as_str());
+        let graph = files
+            .find(|file| file.ends_with(".onnx"))
+            .ok_or("the model has no graph")?;
+        let settings = format!("{graph}{}", piper::SETTINGS);
+        let path = |file: &str| {
+            let found = installed.path(file);
+            found.ok_or_else(|| BoxError::from(format!("the model has no {file}")))
+        };
+        Ok(Self {
+            graph: path(graph)?,
+            settings: path(&settings)?,
+        })
+    }
+}
+
+fn names(installed: &Installed) -> (String, String) {
+    (
+        installed.model.id.to_string(),
+        format!("sha256:{}", installed.digest),
+    )
+}
+
+fn unknown(engine: &str) -> BoxError {
+    format!("no engine is called {engine}").into()
 }
