@@ -202,7 +202,7 @@ async fn a_cancel_stops_what_is_spoken_and_the_stream_goes_on() {
             Some(Event::Audio(frame)) => {
                 sent += raw(&frame.audio_content, Encoding::S16, 22_050).duration();
                 let ends = frame.words.iter().filter_map(|word| word.source_text_range);
-                last = ends.map(|range| range.end_byte).last().unwrap_or(last);
+                last = ends.map(|range| range.end_byte).next_back().unwrap_or(last);
             }
             Some(Event::Cancelled(told)) => {
                 after = time(told.audio_offset);
