@@ -11,7 +11,7 @@ use polyphony_models::{
 use tokio::task;
 
 use crate::config::Config;
-use crate::engine::{PitchEngine, SeparationEngine, crepe};
+use crate::engine::{PitchEngine, SeparationEngine, crepe, htdemucs};
 
 /// The models for pitch.
 pub type Pitches = Roster<Arc<dyn PitchEngine>, Provenance>;
@@ -73,12 +73,25 @@ impl Analyzers {
             .build()
         };
         let separation = {
+            let (runtime, inference) = (runtime.clone(), config.inference.clone());
             Roster::builder(
                 residents.clone(),
                 |engine: &Arc<dyn SeparationEngine>| engine.provenance().clone(),
                 NO_SEPARATION,
             )
             .prefer(preferred(&config.separation_model)?)
+            .add_task(
+                store,
+                "separation",
+                |engine| engine == htdemucs::NAME,
+                |_| 0,
+                nothing_known,
+                move |installed| {
+                    let engine = htdemucs::load(installed, &runtime, &inference)?;
+                    let device = engine.provenance().device.clone();
+                    Ok(loaded(engine, device))
+                },
+            )?
             .build()
         };
         Ok(Self {

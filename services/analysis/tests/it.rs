@@ -9,5 +9,6 @@ mod engines;
 mod features;
 mod load;
 mod served;
+mod stems;
 mod streams;
 mod support;

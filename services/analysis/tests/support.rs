@@ -57,12 +57,12 @@ pub(crate) struct Served {
 /// Serves with these settings, as flags would set them, above those of the environment. Verifications of models are
 /// remembered in a folder of the build, not in the user's store.
 pub(crate) async fn served(settings: &[&str]) -> Served {
-    let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("served-store");
-    let mut flags = vec![
-        format!("models.dir={}", store.display()),
-        "inference.device=cpu".to_owned(),
-    ];
-    flags.extend(settings.iter().map(|setting| (*setting).to_owned()));
+    let mut flags: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+    flags.push("inference.device=cpu".to_owned());
+    if !flags.iter().any(|flag| flag.starts_with("models.dir=")) {
+        let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("served-store");
+        flags.push(format!("models.dir={}", store.display()));
+    }
     let sources = Sources {
         search: Vec::new(),
         ..Sources::of_process(None, flags)
