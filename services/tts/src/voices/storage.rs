@@ -24,7 +24,7 @@ pub struct VoicesConfig {
     pub url: String,
     /// The region of the bucket. Unset: of `AWS_REGION`, else us-east-1.
     pub region: Option<String>,
-    /// Where S3 is, if it is not Amazon's, as "https://minio.internal:9000".
+    /// Where S3 is, if it is not Amazon's, as `https://minio.internal:9000`.
     pub endpoint: Option<String>,
     /// Half of a key. Unset: as the environment says (`AWS_ACCESS_KEY_ID`, a web identity, the machine's own role).
     pub access_key_id: Option<String>,
