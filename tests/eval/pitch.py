@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy
 
-HOP, LOW, HIGH = 0.01, 32.0, 1_975.0
+# The defaults of the service.
+HOP, LOW, HIGH = 0.01, 50.0, 1_100.0
 RATE = 16_000
 # A note without times: where it sounds is where it is within so much of the loudest frame.
 SOUNDING_DB = 30.0
@@ -126,6 +127,10 @@ def main() -> None:
                     hz = numpy.array(run([*command, *model])["frequency_hz"])
                     voiced = numpy.array(run([*command, "--voicing", "on", *model])["frequency_hz"]) > 0
                     results[f"ours, {capacity}, {decoder}"] = (hz, voiced)
+                    if decoder == "viterbi":
+                        # Looking 500 ms ahead instead of to the end.
+                        hz = numpy.array(run([*command, "--stream", "100", *model])["frequency_hz"])
+                        results[f"ours, {capacity}, {decoder}, stream"] = (hz, voiced)
                 said = run([args.torch, __file__, "--peer", capacity, heard, *decoders]) if compared else {}
                 for decoder, track in said.items():
                     name = f"torchcrepe, {capacity}, {decoder}"

@@ -59,7 +59,7 @@ impl Line {
             PitchDecoder::Argmax => Decoder::Argmax,
             PitchDecoder::WeightedArgmax => Decoder::WeightedArgmax,
             PitchDecoder::Viterbi => Decoder::Viterbi(Box::new(Open {
-                viterbi: Viterbi::new(range.start, range.len(), ahead),
+                viterbi: Viterbi::new(range.len(), ahead),
                 frames: VecDeque::new(),
                 decided: Vec::new(),
             })),

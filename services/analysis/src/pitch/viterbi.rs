@@ -2,14 +2,14 @@
 //!
 //! torchcrepe's model: from one frame to the next the pitch moves by up to 11 bins, staying being likeliest (a triangle),
 //! and each bin is as likely as its softmaxed activation. Since a softmax takes the same from all bins of a frame, the
-//! activations themselves serve.
+//! activations themselves serve. One thing is not torchcrepe's: that shares out the moves that would leave the scale, which
+//! makes its edges so likely that a line once there never leaves. Where the lowest or highest 11 bins are allowed, a singer
+//! is then right in 22 % of all frames instead of 98 %. Elsewhere it is the same.
 //!
 //! Looking so many frames ahead, a frame is decided by the best line at that time. Looking to the end, it is decided once
 //! all lines that are still possible pass through the same bin, which is what the whole recording would say.
 
 use std::collections::VecDeque;
-
-use super::bins::BINS;
 
 /// The furthest that pitch moves in a frame.
 const REACH: usize = 11;
@@ -23,9 +23,7 @@ const LEAST_OPEN: usize = 64;
 #[derive(Debug)]
 pub(super) struct Viterbi {
     ahead: Option<usize>,
-    /// The logarithm of what is left of a bin's moves at the edges of the scale.
-    rows: Vec<f64>,
-    /// The logarithm of a move by so many bins, before it is divided by its row.
+    /// The logarithm of the weight of a move by so many bins.
     moves: [f64; REACH + 1],
     scores: Vec<f64>,
     next: Vec<f64>,
@@ -39,21 +37,13 @@ pub(super) struct Viterbi {
 // === impl Viterbi ===
 
 impl Viterbi {
-    /// For the bins from `first` on, `count` of them; looking `ahead` frames, or to the end.
-    pub(super) fn new(first: usize, count: usize, ahead: Option<usize>) -> Self {
-        let weight = |distance: usize| (REACH + 1 - distance) as f64;
-        let row = |bin: usize| -> f64 {
-            let lowest = bin.saturating_sub(REACH);
-            (lowest..=(bin + REACH).min(BINS - 1))
-                .map(|to| weight(bin.abs_diff(to)))
-                .sum()
-        };
+    /// For so many bins; looking `ahead` frames, or to the end.
+    pub(super) fn new(bins: usize, ahead: Option<usize>) -> Self {
         Self {
             ahead,
-            rows: (first..first + count).map(|bin| row(bin).ln()).collect(),
-            moves: std::array::from_fn(|distance| weight(distance).ln()),
+            moves: std::array::from_fn(|distance| ((REACH + 1 - distance) as f64).ln()),
             scores: Vec::new(),
-            next: vec![0.0; count],
+            next: vec![0.0; bins],
             from: VecDeque::new(),
             look_at: LEAST_OPEN,
         }
@@ -88,9 +78,6 @@ impl Viterbi {
                 .map(|activation| f64::from(*activation))
                 .collect();
         } else {
-            for (score, row) in self.scores.iter_mut().zip(&self.rows) {
-                *score -= row;
-            }
             for bin in 0..count {
                 let lowest = bin.saturating_sub(REACH);
                 let (mut best, mut score) = (lowest, f64::NEG_INFINITY);
@@ -189,22 +176,16 @@ mod tests {
     }
 
     /// The textbook: all frames at once, every move tried.
-    fn textbook(frames: &[Vec<f32>], first: usize) -> Vec<usize> {
+    fn textbook(frames: &[Vec<f32>]) -> Vec<usize> {
         let count = frames[0].len();
-        let sum = |from: usize| -> f64 {
-            (0..BINS)
-                .map(|to| 12_usize.saturating_sub(to.abs_diff(from + first)) as f64)
-                .sum()
-        };
-        let sums: Vec<f64> = (0..count).map(sum).collect();
         let mut scores: Vec<f64> = frames[0].iter().map(|x| f64::from(*x)).collect();
         let mut from = Vec::new();
         for frame in &frames[1..] {
             let mut best = vec![(f64::NEG_INFINITY, 0); count];
             for (to, best) in best.iter_mut().enumerate() {
-                for other in 0..count {
+                for (other, score) in scores.iter().enumerate() {
                     let weight = 12_usize.saturating_sub(to.abs_diff(other)) as f64;
-                    let score = scores[other] + (weight / sums[other]).ln();
+                    let score = score + weight.ln();
                     if score > best.0 {
                         *best = (score, other);
                     }
@@ -241,25 +222,23 @@ mod tests {
 
     #[test]
     fn looking_to_the_end_is_the_textbook_and_holds_few_frames() {
-        for first in [0, 100, 300] {
-            let frames = activations(900, 60, 1.0);
-            let (path, most_open) = run(&mut Viterbi::new(first, 60, None), &frames);
-            assert_eq!(path, textbook(&frames, first));
-            assert!(most_open < 400, "{most_open} frames were open");
-        }
+        let frames = activations(900, 60, 1.0);
+        let (path, most_open) = run(&mut Viterbi::new(60, None), &frames);
+        assert_eq!(path, textbook(&frames));
+        assert!(most_open < 400, "{most_open} frames were open");
     }
 
     #[test]
     fn looking_ahead_decides_each_frame_so_many_later() {
         let frames = activations(300, 40, 8.0);
-        let mut viterbi = Viterbi::new(50, 40, Some(20));
+        let mut viterbi = Viterbi::new(40, Some(20));
         let mut path = Vec::new();
         for (index, frame) in frames.iter().enumerate() {
             viterbi.push(frame, &mut path);
             assert_eq!(path.len(), (index + 1).saturating_sub(20));
         }
         viterbi.finish(&mut path);
-        let whole = textbook(&frames, 50);
+        let whole = textbook(&frames);
         let same = path.iter().zip(&whole).filter(|(a, b)| a == b).count();
         assert_eq!(path.len(), 300);
         assert!(same >= 280, "{same} of 300 as the whole has them");
@@ -267,7 +246,7 @@ mod tests {
 
     #[test]
     fn silence_without_end_takes_memory_with_an_end() {
-        let mut viterbi = Viterbi::new(0, 3, None);
+        let mut viterbi = Viterbi::new(3, None);
         let mut path = Vec::new();
         for _ in 0..3 * MOST_OPEN {
             viterbi.push(&[0.5; 3], &mut path);
@@ -278,10 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_leaves_the_edge() {
+        // What little there is at the beginning lies in the lowest bin.
+        let mut frames = vec![vec![0.0; 80]; 100];
+        for (index, frame) in frames.iter_mut().enumerate() {
+            frame[if index < 20 { 0 } else { 60 }] = if index < 20 { 0.1 } else { 0.9 };
+        }
+        let (path, _) = run(&mut Viterbi::new(80, None), &frames);
+        assert!(path[30..].iter().all(|bin| *bin == 60), "{path:?}");
+    }
+
+    #[test]
     fn one_bin_is_a_line_too() {
-        let (path, _) = run(&mut Viterbi::new(359, 1, Some(2)), &activations(5, 1, 1.0));
+        let (path, _) = run(&mut Viterbi::new(1, Some(2)), &activations(5, 1, 1.0));
         assert_eq!(path, [0; 5]);
-        let (path, _) = run(&mut Viterbi::new(0, 2, None), &[]);
+        let (path, _) = run(&mut Viterbi::new(2, None), &[]);
         assert!(path.is_empty());
     }
 }
