@@ -5,6 +5,7 @@
 
 mod blocks;
 mod columns;
+mod fills;
 mod forms;
 mod frame;
 mod grid;
@@ -140,7 +141,12 @@ fn tables(lines: &[Line], areas: &[Area], frame: &Frame, height: f32, ground: &G
             if words.is_empty() { vec![*area] } else { words }
         })
         .collect();
-    grid::grids(&rules, &words, areas, height)
+    let text = grid::Text {
+        words: &words,
+        lines: areas,
+        height,
+    };
+    grid::grids(&rules, &text, |area| fills::edges(ground, area))
         .iter()
         .map(|grid| tables::fill(grid, lines, areas, frame, height, |area| ground.level(area)))
         .filter(|filled| !filled.lines.is_empty())

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    polyphony_ocr::reader::run_if_asked().unwrap_or(ExitCode::FAILURE)
+    polyphony_ocr::reader::run_if_asked().unwrap_or_else(polyphony_chassis::main::<polyphony_ocr::Ocr>)
 }

@@ -1,6 +1,8 @@
 //! What several tests use.
 
 pub(crate) mod pdf;
+pub(crate) mod program;
+pub(crate) mod served;
 
 use std::fs;
 use std::path::{Path, PathBuf};

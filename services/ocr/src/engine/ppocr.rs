@@ -12,6 +12,7 @@ mod detect;
 mod files;
 mod graph;
 mod outline;
+mod recheck;
 mod recognize;
 mod sheet;
 mod strip;
@@ -194,7 +195,12 @@ impl PpOcr {
         crew::each(strips.len(), self.threads, |i| {
             let strip = &strips[i];
             let line = strip.cut(&sheet.picture, classify::is_sure(strip.upside_down));
-            self.recognizer.read(&line, widths[i], cancel)
+            let reading = self.recognizer.read(&line, widths[i], cancel)?;
+            if recheck::is_doubtful(&reading, strip.size()) {
+                let pieces = self.recognizer.read_pieces(&line, &reading, cancel)?;
+                return Ok(pieces.unwrap_or(reading));
+            }
+            Ok(reading)
         })
     }
 

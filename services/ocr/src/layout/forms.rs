@@ -6,6 +6,8 @@ use crate::domain::{FormField, Line, Part, Point, Quad, Span};
 /// A label is no longer, in characters and in words.
 const LONGEST: usize = 40;
 const MOST_WORDS: usize = 6;
+/// Words of a label whose value may stand below it.
+const SHORT: usize = 3;
 /// A value stands no further to the right of its label, in heights of a line.
 const RIGHT: f32 = 15.0;
 /// Pieces of a value stand no further apart.
@@ -28,7 +30,10 @@ pub(super) fn fields(lines: &[Line], areas: &[Area], frame: &Frame) -> Vec<FormF
             continue;
         };
         let value = if line.text[*value..].trim().is_empty() {
-            let found = beside(place, areas, &splits).or_else(|| below(place, areas, &splits));
+            let found = beside(place, areas, &splits).or_else(|| {
+                let words = line.text.split_whitespace().count();
+                below(place, words, areas, &splits)
+            });
             found.map(|places| joined(lines, areas, &places, frame))
         } else {
             Some(part(line, place, *value, line.text.len()))
@@ -83,8 +88,12 @@ fn beside(label: usize, areas: &[Area], splits: &[Option<Split>]) -> Option<Vec<
 }
 
 /// The line right below a label.
-fn below(label: usize, areas: &[Area], splits: &[Option<Split>]) -> Option<Vec<usize>> {
+fn below(label: usize, words: usize, areas: &[Area], splits: &[Option<Split>]) -> Option<Vec<usize>> {
     let area = areas[label];
+    // A sentence may end in a colon as well.
+    if words > SHORT {
+        return None;
+    }
     let fits = |&i: &usize| {
         let other = areas[i];
         let gap = other.top - area.bottom;

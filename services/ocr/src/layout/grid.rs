@@ -27,11 +27,23 @@ const SAME: f32 = 0.35;
 const GAP: f32 = 0.35;
 /// Between two rules without text and without a frame a table ends, if they stand further apart, in heights of a line.
 const EMPTY: f32 = 1.2;
+/// A rule begins a row if it runs along this share of the table.
+const SHORTEST_ROW: f32 = 0.15;
 /// A rule parts two cells if it runs along this share of them.
 const COVERED: f32 = 0.5;
 
-/// The tables on a page. `words` are the boxes of its words, `lines` of its lines.
-pub(super) fn grids(rules: &Rules, words: &[Area], lines: &[Area], height: f32) -> Vec<Grid> {
+/// Where text stands on a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'a> {
+    pub(super) words: &'a [Area],
+    pub(super) lines: &'a [Area],
+    /// The height of a usual line.
+    pub(super) height: f32,
+}
+
+/// The tables on a page. `edges` tells where the ground of an area changes.
+pub(super) fn grids(rules: &Rules, text: &Text<'_>, edges: impl Fn(&Area) -> Vec<f32>) -> Vec<Grid> {
+    let height = text.height;
     let bars = bars(&rules.along, height);
     let mut used = vec![false; bars.len()];
     let mut grids = Vec::new();
@@ -50,8 +62,8 @@ pub(super) fn grids(rules: &Rules, words: &[Area], lines: &[Area], height: f32) 
             used[*i] = true;
         }
         let chain: Vec<Rule> = chain.into_iter().map(|i| bars[i]).collect();
-        for run in tables_of(&chain, rules, lines, height) {
-            grids.extend(Grid::within(run, rules, words, lines, height));
+        for run in tables_of(&chain, rules, text.lines, height) {
+            grids.extend(Grid::within(run, rules, text, &edges));
         }
     }
     // A frame around a table is found with the table in it.
@@ -154,10 +166,10 @@ impl Grid {
     fn within(
         (run, framed): (&[Rule], bool),
         rules: &Rules,
-        words: &[Area],
-        lines: &[Area],
-        height: f32,
+        text: &Text<'_>,
+        edges: impl Fn(&Area) -> Vec<f32>,
     ) -> Option<Self> {
+        let height = text.height;
         let (top, bottom) = (run.first()?.at, run.last()?.at);
         let (left, right) = (run[0].from, run[0].to);
         let area = Area {
@@ -167,20 +179,33 @@ impl Grid {
             bottom,
         };
         let inside = |area_of: &&Area| area.holds(area_of.middle());
-        let words: Vec<Area> = words.iter().filter(inside).copied().collect();
-        let lines: Vec<Area> = lines.iter().filter(inside).copied().collect();
+        let words: Vec<Area> = text.words.iter().filter(inside).copied().collect();
+        let lines: Vec<Area> = text.lines.iter().filter(inside).copied().collect();
         let part_of = |rule: &&Rule, from: f32, to: f32, low: f32, high: f32| {
             let shared = rule.to.min(to) - rule.from.max(from);
             rule.at > low - SAME * height
                 && rule.at < high + SAME * height
                 && shared >= 0.6 * (rule.to - rule.from)
         };
-        let along: Vec<Rule> = rules
+        let mut along: Vec<Rule> = rules
             .along
             .iter()
-            .filter(|rule| part_of(rule, left, right, top, bottom))
+            .filter(|rule| {
+                rule.to - rule.from > SHORTEST_ROW * area.width() && part_of(rule, left, right, top, bottom)
+            })
             .copied()
             .collect();
+        let ruled = |y: f32| along.iter().any(|rule| (rule.at - y).abs() <= SAME * height);
+        let filled: Vec<Rule> = edges(&area)
+            .into_iter()
+            .filter(|&y| !ruled(y))
+            .map(|at| Rule {
+                at,
+                from: left,
+                to: right,
+            })
+            .collect();
+        along.extend(filled);
         let across: Vec<Rule> = rules
             .across
             .iter()
@@ -328,81 +353,4 @@ fn gaps(words: &[Area], area: &Area, height: f32) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(at: f32, from: f32, to: f32) -> Rule {
-        Rule { at, from, to }
-    }
-
-    fn text(column: f32, row: f32) -> Area {
-        Area {
-            left: column,
-            top: row,
-            right: column + 60.0,
-            bottom: row + 12.0,
-        }
-    }
-
-    #[test]
-    fn a_full_grid_has_its_rows_and_columns_and_joined_cells() {
-        let rules = Rules {
-            along: [0.0, 20.0, 40.0, 60.0].map(|at| rule(at, 0.0, 300.0)).to_vec(),
-            across: vec![
-                rule(0.0, 0.0, 60.0),
-                rule(100.0, 20.0, 60.0),
-                rule(200.0, 0.0, 60.0),
-                rule(300.0, 0.0, 60.0),
-            ],
-        };
-        let words: Vec<Area> = [4.0, 24.0, 44.0]
-            .iter()
-            .flat_map(|&y| [10.0, 110.0, 210.0].map(|x| text(x, y)))
-            .collect();
-        let grids = grids(&rules, &words, &words, 12.0);
-        let [grid] = grids.as_slice() else {
-            panic!("one table: {grids:?}");
-        };
-        assert_eq!((grid.rows.len(), grid.columns.len()), (4, 4), "{grid:?}");
-        assert!(
-            !grid.parts_columns(0, 0, 12.0),
-            "no rule parts the first two cells of the first row"
-        );
-        assert!(grid.parts_columns(0, 1, 12.0) && grid.parts_columns(1, 0, 12.0));
-        assert!(grid.parts_rows(0, 0, 12.0));
-    }
-
-    #[test]
-    fn rules_along_rows_alone_make_a_table_of_what_stands_in_columns() {
-        let rules = Rules {
-            along: [0.0, 20.0, 60.0].map(|at| rule(at, 0.0, 300.0)).to_vec(),
-            across: Vec::new(),
-        };
-        let words: Vec<Area> = [4.0, 22.0, 34.0, 46.0]
-            .iter()
-            .flat_map(|&y| [10.0, 110.0].map(|x| text(x, y)))
-            .collect();
-        let grids = grids(&rules, &words, &words, 12.0);
-        assert_eq!(grids.len(), 1);
-        assert_eq!(
-            grids[0].rows.len(),
-            5,
-            "three lines fill both columns below the second rule: {grids:?}"
-        );
-    }
-
-    #[test]
-    fn rules_around_prose_are_no_table() {
-        let rules = Rules {
-            along: [0.0, 40.0, 80.0].map(|at| rule(at, 0.0, 300.0)).to_vec(),
-            across: Vec::new(),
-        };
-        let lines = [4.0, 18.0, 44.0, 58.0].map(|top| Area {
-            left: 5.0,
-            top,
-            right: 290.0,
-            bottom: top + 12.0,
-        });
-        assert!(grids(&rules, &lines, &lines, 12.0).is_empty());
-    }
-}
+mod tests;

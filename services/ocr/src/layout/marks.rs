@@ -87,12 +87,12 @@ fn field(
             let text = lines[i].text.trim();
             let first = text.chars().next()?;
             let at_begin = middle.x < areas[i].left + 1.5 * height;
-            let letters = text
-                .chars()
-                .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c) && !BOX_LETTERS.contains(&c));
+            // A letter that was read there is no box.
+            let first_word = lines[i].words.first().map(|word| frame.area(&word.outline));
+            let unread = first_word.is_some_and(|word| word.left > middle.x);
             if text.chars().count() < 2 {
                 beside(&area, areas, height).filter(|&other| other != i)?
-            } else if at_begin && (BOX_LETTERS.contains(&first) || !letters) {
+            } else if at_begin && (BOX_LETTERS.contains(&first) || unread) {
                 i
             } else {
                 return None;

@@ -110,9 +110,8 @@ fn table(out: &mut String, table: &Table) {
 
 /// Text that begins a line, where more characters mean something.
 fn line(out: &mut String, text: &str) {
-    match text.chars().next() {
-        Some('#' | '+' | '-' | '=' | '>' | '~' | ':') => out.push('\\'),
-        _ => {}
+    if text.starts_with(['#', '+', '-', '=', '>', '~', ':']) {
+        out.push('\\');
     }
     match number(text) {
         Some((number, rest)) => {

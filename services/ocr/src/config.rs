@@ -1,0 +1,189 @@
+//! The keys of text recognition: `[ocr]`, and the sections it shares with the rest of the mesh, `[models]` and
+//! `[inference]`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use polyphony_chassis::config::ServerConfig;
+use polyphony_config::{ByteSize, HumanDuration, Layers};
+use polyphony_inference::InferenceConfig;
+use polyphony_models::ModelsConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::document::LONGEST_SIDE;
+use crate::reader::Bounds;
+
+/// All that text recognition is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where and how it is served. Default: 127.0.0.1:7006, admin 127.0.0.1:8006.
+    pub server: ServerConfig,
+    /// "auto" takes the best model on disk; "ppocr" only models of that engine. Default: "auto".
+    pub engine: EngineChoice,
+    /// The model for requests that name none. Empty, the default: the best.
+    pub model: String,
+    /// Load the default model before the first request, and be ready only then. Default: false, which keeps an idle
+    /// process small.
+    pub preload: bool,
+    /// Documents open at once, each in a process of its own; one more is refused. 0, the default: two for each core.
+    pub max_streams: usize,
+    /// Pages read at once. 0, the default: one for each core.
+    pub workers: usize,
+    /// Images that wait for a worker; one more is refused. Default: 64.
+    pub max_queue: usize,
+    /// The most pixels of a page; a larger one is refused before it is decoded. Default: 50,000,000, an A4 page at 700
+    /// dots an inch.
+    pub max_pixels: u64,
+    /// The most pages of a document that one call may ask for. Default: 1,000.
+    pub max_pages: u32,
+    /// How long a document may take to open, and each page to be decoded or drawn; then its process is killed.
+    /// Default: 4 s.
+    pub page_timeout: HumanDuration,
+    /// What that process may hold in memory. Default: 1 GiB.
+    pub page_memory: ByteSize,
+    /// The program that opens documents. Empty, the default: this one, or `polyphony-ocr` beside it.
+    pub reader: PathBuf,
+    /// Run models by TensorRT, on a GPU that CUDA finds. Default: false.
+    pub tensorrt: bool,
+    /// With TensorRT, compute in half precision. Default: true.
+    pub tensorrt_fp16: bool,
+    /// Where TensorRT keeps what it compiled. None: `tensorrt` in the folder of models.
+    pub tensorrt_cache: Option<PathBuf>,
+    /// Batches that are remembered, running or done; one more is refused. Each holds its documents until they are done,
+    /// so this times the largest message is what they may take. Default: 64.
+    pub max_operations: usize,
+    /// How long a batch is remembered after it is done. Default: 1 h.
+    pub operation_retention: HumanDuration,
+    /// `[models]`: where models lie.
+    #[serde(skip)]
+    pub models: ModelsConfig,
+    /// `[inference]`: where ONNX Runtime lies, and which device runs it.
+    #[serde(skip)]
+    pub inference: InferenceConfig,
+}
+
+/// Which engines may serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// All; the best whose model is on disk serves by default.
+    #[default]
+    Auto,
+    /// PP-OCR alone.
+    PpOcr,
+}
+
+/// The runtime has 512 threads for work that blocks; some are left for models and files.
+const MOST_THREADS: usize = 448;
+/// Below this no page can be drawn at all.
+const LEAST_MEMORY: ByteSize = ByteSize::mib(64);
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the three sections.
+    ///
+    /// # Errors
+    /// The first key that is unknown or whose value cannot be used.
+    pub fn read(layers: &Layers) -> Result<Self, polyphony_config::Error> {
+        let mut config: Self = layers.section("ocr")?;
+        config.models = layers.section("models")?;
+        config.inference = layers.section("inference")?;
+        config.server.limits.take_media();
+        config.check(layers)?;
+        Ok(config)
+    }
+
+    /// Rules that types cannot express.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used.
+    pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
+        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
+            return Err(layers.invalid("ocr.model", "must be the name of a model, as \"pp-ocr-v4\""));
+        }
+        for (key, value) in [
+            ("ocr.page_timeout", self.page_timeout),
+            ("ocr.operation_retention", self.operation_retention),
+        ] {
+            if value.get() < Duration::from_secs(1) {
+                return Err(layers.invalid(key, "must be at least 1s"));
+            }
+        }
+        let most = u64::from(LONGEST_SIDE).pow(2);
+        if !(1..=most).contains(&self.max_pixels) {
+            return Err(layers.invalid("ocr.max_pixels", format!("must be 1 to {most}")));
+        }
+        if self.max_pages == 0 {
+            return Err(layers.invalid("ocr.max_pages", "must be at least 1"));
+        }
+        if self.page_memory < LEAST_MEMORY {
+            return Err(layers.invalid("ocr.page_memory", format!("must be at least {LEAST_MEMORY}")));
+        }
+        if self.streams() + self.workers() > MOST_THREADS {
+            let message =
+                format!("must be at most {MOST_THREADS} together with ocr.workers: each holds a thread");
+            return Err(layers.invalid("ocr.max_streams", message));
+        }
+        if self.max_operations == 0 {
+            return Err(layers.invalid("ocr.max_operations", "must be at least 1"));
+        }
+        Ok(())
+    }
+
+    /// Documents at once.
+    pub fn streams(&self) -> usize {
+        if self.max_streams == 0 {
+            2 * cores()
+        } else {
+            self.max_streams
+        }
+    }
+
+    /// Pages at once.
+    pub fn workers(&self) -> usize {
+        if self.workers == 0 { cores() } else { self.workers }
+    }
+
+    /// What opening a document may cost.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds {
+            max_pixels: self.max_pixels,
+            time: self.page_timeout.get(),
+            memory: self.page_memory.bytes(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            engine: EngineChoice::Auto,
+            model: String::new(),
+            preload: false,
+            max_streams: 0,
+            workers: 0,
+            max_queue: 64,
+            max_pixels: 50_000_000,
+            max_pages: 1_000,
+            page_timeout: HumanDuration::from_secs(4),
+            page_memory: ByteSize::gib(1),
+            reader: PathBuf::new(),
+            tensorrt: false,
+            tensorrt_fp16: true,
+            tensorrt_cache: None,
+            max_operations: 64,
+            operation_retention: HumanDuration::from_secs(3600),
+            models: ModelsConfig::default(),
+            inference: InferenceConfig::default(),
+        }
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
