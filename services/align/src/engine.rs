@@ -6,6 +6,7 @@
 
 pub mod ctc;
 pub mod dtw;
+mod loose;
 mod script;
 mod words;
 

@@ -229,7 +229,7 @@ impl Session {
             };
             let last = (first..self.text.words())
                 .find(ends)
-                .map_or(self.text.words(), |word| word + 1);
+                .map_or_else(|| self.text.words(), |word| word + 1);
             self.matching.read(&self.text, first..last)?;
             self.read = last;
         }

@@ -28,6 +28,7 @@ use self::letters::{Heard as Sounds, letters};
 use self::network::Network;
 use self::settings::Settings;
 use self::windows::Windows;
+use super::loose::{Frame, Least, stretches};
 use super::script::{Script, Span, State};
 use super::{End, Engine, Heard, Match, Matching};
 use crate::Error;
@@ -81,9 +82,14 @@ struct CtcMatching {
 const FEW: usize = 128 << 20;
 /// Else the farthest from a line through the speech, in states: about three minutes of it.
 const HALF: usize = 6_000;
-/// Blanks less probable than this, for so long, are speech that is not of the text.
+/// Where a blank is less probable than this between words, the model heard a letter.
 const DOUBT: f32 = 0.5;
-const LOOSE: Duration = Duration::from_millis(500);
+/// Three of them in half a second are speech that is not of the text. A model says blank between letters.
+const LOOSE: Least = Least {
+    bridge: 15,
+    speech: 3,
+    length: 25,
+};
 
 /// What can be said of a model before it is loaded. `languages`: those that it was trained on, if that is known.
 pub fn info(model: impl Into<String>, digest: impl Into<String>, languages: Vec<String>) -> EngineInfo {
@@ -472,22 +478,18 @@ impl CtcMatching {
     /// Where the model heard letters and the text has none.
     fn loose(&self, path: &[u32], paid: &[f32]) -> Vec<Range<Duration>> {
         let states = self.script.states();
-        let is_loose =
-            |frame: usize| states[path[frame] as usize] == State::Gap && (-paid[frame]).exp() < DOUBT;
-        let mut found = Vec::new();
-        let mut frame = 0;
-        while frame < path.len() {
-            let begin = frame;
-            while frame < path.len() && is_loose(frame) {
-                frame += 1;
-            }
-            let time = self.time(begin)..self.time(frame);
-            if time.end - time.start >= LOOSE {
-                found.push(time);
-            }
-            frame += 1;
-        }
+        let frames = path
+            .iter()
+            .zip(paid)
+            .map(|(state, paid)| match states[*state as usize] {
+                State::Sound(_) => Frame::Word,
+                State::Gap if (-paid).exp() < DOUBT => Frame::Speech,
+                State::Gap => Frame::Quiet,
+            });
+        let found = stretches(frames, LOOSE).into_iter();
         found
+            .map(|frames| self.time(frames.start)..self.time(frames.end))
+            .collect()
     }
 
     /// How probable a letter is in each frame.

@@ -29,6 +29,7 @@ use self::costs::{Compared, Moments};
 use self::front::{Front, HOP, RATE, Sound, WIDTH};
 use self::levels::Levels;
 use self::voice::{Kind, Reader, Spoken};
+use super::loose::{Frame, Least, stretches};
 use super::script::Span;
 use super::{End, Engine, Heard, Match, Matching};
 use crate::Error;
@@ -73,7 +74,11 @@ const MOVE: usize = 150;
 /// Frames of a stream whose levels are remembered: a minute.
 const MEMORY: usize = 60 * RATE;
 /// Speech that is not of the text is told from half a second.
-const LOOSE: usize = RATE / 2;
+const LOOSE: Least = Least {
+    bridge: RATE * 3 / 10,
+    speech: RATE * 3 / 10,
+    length: RATE / 2,
+};
 
 /// What can be said of the engine before espeak-ng is open.
 pub fn info(model: impl Into<String>, digest: impl Into<String>) -> EngineInfo {
@@ -334,23 +339,18 @@ impl DtwMatching {
 
     /// Speech in gaps.
     fn loose(&self, path: &[u32], compared: &Compared, shares: &[f32]) -> Vec<Range<Duration>> {
-        let mut found = Vec::new();
-        let is_loose = |frame: usize| {
-            matches!(compared.kind(path[frame] as usize), Kind::Gap | Kind::Rest)
-                && levels::is_speech(shares[frame])
-        };
-        let mut frame = 0;
-        while frame < path.len() {
-            let begin = frame;
-            while frame < path.len() && is_loose(frame) {
-                frame += 1;
-            }
-            if frame - begin >= LOOSE {
-                found.push(self.time(begin)..self.time(frame));
-            }
-            frame += 1;
-        }
+        let frames = path
+            .iter()
+            .zip(shares)
+            .map(|(state, share)| match compared.kind(*state as usize) {
+                Kind::Spoken | Kind::Wild => Frame::Word,
+                Kind::Gap | Kind::Rest if levels::is_speech(*share) => Frame::Speech,
+                Kind::Gap | Kind::Rest => Frame::Quiet,
+            });
+        let found = stretches(frames, LOOSE).into_iter();
         found
+            .map(|frames| self.time(frames.start)..self.time(frames.end))
+            .collect()
     }
 
     /// The time of a frame that is kept.

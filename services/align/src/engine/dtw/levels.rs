@@ -23,16 +23,21 @@ const SAMPLE: usize = 1 << 16;
 // === impl Levels ===
 
 impl Levels {
-    /// Of a recording: the quietest and the loudest twentieth.
+    /// Of a recording: its quietest twentieth, and the loudest twentieth of what is not silent.
     pub(super) fn of(levels: &[f32]) -> Self {
         let step = (levels.len() / SAMPLE).max(1);
         let mut sorted: Vec<f32> = levels.iter().step_by(step).copied().collect();
         sorted.sort_by(f32::total_cmp);
-        let at = |share: f32| sorted.get((sorted.len().saturating_sub(1) as f32 * share) as usize);
-        let (floor, speech) = (at(0.05).copied(), at(0.95).copied());
-        let speech = speech.unwrap_or(0.0);
+        let at = |levels: &[f32], share: f32| {
+            let index = (levels.len().saturating_sub(1) as f32 * share) as usize;
+            levels.get(index).copied().unwrap_or(0.0)
+        };
+        // How long nobody speaks must not matter for how loud speech is.
+        let quiet = at(&sorted, 0.99) - RANGE;
+        let loud = &sorted[sorted.partition_point(|level| *level < quiet)..];
+        let speech = at(loud, 0.95);
         // Digital silence is no measure of how quiet a room is.
-        let floor = floor.unwrap_or(speech).max(speech - RANGE);
+        let floor = at(&sorted, 0.05).max(speech - RANGE);
         Self {
             floor,
             speech: speech.max(floor + 1.0),
