@@ -245,7 +245,7 @@ fn a_folder_that_is_no_model_is_refused_by_what_it_lacks() {
             &Runtime::new(&config),
             &config,
         );
-        polyphony_error::chain(&loaded.err().expect("no model")).to_string()
+        polyphony_error::chain(&loaded.expect_err("no model")).to_string()
     };
     assert!(tried(&[]).contains("config.json"));
     for (config, vocabulary, problem) in [
