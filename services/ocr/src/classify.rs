@@ -1,12 +1,13 @@
 //! `ClassifyDocument`: what kind of document it is, by rules over what was read.
 //!
 //! There is no trained classifier here, and the receipt says so: the engine is called "rules", its labels are fixed, and
-//! it knows the words of English documents best. What the rules look for is in [`cues`], what a score means in [`score`].
+//! it knows the words of English documents best. What the rules look for is in [`cues`] and [`shapes`], what a score means in [`score`].
 
 mod cues;
 mod features;
 mod mrz;
 mod score;
+mod shapes;
 
 use std::ops::Range;
 

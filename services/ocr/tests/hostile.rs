@@ -140,6 +140,25 @@ fn a_bomb_ends_its_process_and_nothing_else() {
 }
 
 #[test]
+fn the_system_bounds_the_memory_of_a_page() {
+    let mut maker = pdf::Maker::default();
+    maker.add("<< /Type /Catalog /Pages 2 0 R >>");
+    maker.add("<< /Type /Pages /Count 1 /Kids [3 0 R] /MediaBox [0 0 200 200] >>");
+    maker.add("<< /Type /Page /Parent 2 0 R /Contents 4 0 R >>");
+    maker.stream("/Filter [/FlateDecode /FlateDecode]", &bomb(600));
+    let small = Bounds {
+        memory: 128 << 20,
+        time: Duration::from_secs(60),
+        ..bounds()
+    };
+    let mut document = readers(small)
+        .open(maker.finish().into(), &Cancel::default())
+        .expect("opens");
+    let trouble = document.page(0, &ASK).expect_err("600 MiB in 128");
+    assert_eq!(trouble, Trouble::TooMuch("128MiB".to_owned()));
+}
+
+#[test]
 fn a_picture_that_unfolds_is_bound_by_memory() {
     let mut maker = pdf::Maker::default();
     maker.add("<< /Type /Catalog /Pages 2 0 R >>");

@@ -5,8 +5,9 @@
 //! less than 1, what is missing is the chance that it is none of them, and twice the evidence is not twice the score.
 
 use super::Scored;
-use super::cues::{CUES, Cue, LABELS, shapes};
+use super::cues::{CUES, Cue, LABELS};
 use super::features::Features;
+use super::shapes::shapes;
 
 /// The evidence that a document needs to be as likely something as nothing.
 const NONE: f32 = 2.5;
