@@ -42,22 +42,34 @@ lint: setup setup-test ## Check format, lints, docs and the contract.
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet
 	buf lint
 
+# Engines without a server around them, for the scripts that measure and score them.
+EXAMPLES := --package polyphony-inference --example vad_probabilities \
+	--package polyphony-align --example align_lines --package polyphony-analysis --example features --example pitch \
+	--package polyphony-diar --example diarize --package polyphony-ocr --example read
+PYTHON = "$(POLYPHONY_HOME)/bench/bin/python"
+BUILT = $(CARGO_TARGET_DIR)/release
+
 .PHONY: bench
-bench: setup setup-bench ## Measure footprint, start and throughput beside the peers, in one run.
+bench: setup setup-bench ## Measure footprint, start and speed beside the peers, in one run. DATA=DIR for diarization.
 	cargo build --release --locked $(PACKAGES)
-	"$(POLYPHONY_HOME)/bench/bin/python" tests/bench/footprint.py
-	"$(POLYPHONY_HOME)/bench/bin/python" tests/bench/gateway.py
+	cargo build --release --locked $(EXAMPLES)
+	$(PYTHON) tests/bench/footprint.py
+	$(PYTHON) tests/bench/gateway.py
+	$(PYTHON) tests/bench/features.py
+	$(PYTHON) tests/bench/pitch.py
+	$(if $(DATA),$(PYTHON) tests/bench/diar.py --data "$(DATA)/diarization")
 
 .PHONY: eval
 eval: setup setup-bench ## Score every engine against ground truth: make eval DATA=DIR.
 	@test -n "$(DATA)" || { echo "DATA is not set: make eval DATA=DIR (a folder with asr/transcripts.jsonl)" >&2; exit 64; }
 	cargo build --release --locked --package polyphony-cli
-	cargo build --release --locked --package polyphony-inference --example vad_probabilities
-	"$(POLYPHONY_HOME)/bench/bin/python" tests/eval/asr.py --data "$(DATA)" \
-		--polyphony "$(CARGO_TARGET_DIR)/release/polyphony"
-	"$(POLYPHONY_HOME)/bench/bin/python" tests/eval/vad.py --data "$(DATA)/asr" \
-		--ours "$(CARGO_TARGET_DIR)/release/examples/vad_probabilities" \
+	cargo build --release --locked $(EXAMPLES)
+	$(PYTHON) tests/eval/asr.py --data "$(DATA)" --polyphony "$(BUILT)/polyphony"
+	$(PYTHON) tests/eval/vad.py --data "$(DATA)/asr" --ours "$(BUILT)/examples/vad_probabilities" \
 		--model "$(POLYPHONY_HOME)/wheels/silero_vad/data/silero_vad.onnx"
+	$(PYTHON) tests/eval/diar.py --data "$(DATA)/diarization"
+	$(PYTHON) tests/eval/pitch.py --data "$(DATA)/pitch"
+	$(PYTHON) tests/eval/features.py --data "$(DATA)" --ours "$(BUILT)/examples/features"
 
 .PHONY: setup setup-test setup-bench
 setup: ; @setup/run

@@ -19,7 +19,7 @@ use crate::voices::storage::VoicesConfig;
 pub struct Config {
     /// Where and how it is served. Default: 127.0.0.1:7005, admin 127.0.0.1:8005.
     pub server: ServerConfig,
-    /// "auto" takes the best model on disk; "espeak", "piper" or "kokoro" only models of that engine. Default: "auto".
+    /// "auto" takes the best model on disk; "espeak" or "piper" only models of that engine. Default: "auto".
     pub engine: EngineChoice,
     /// The model for requests that name none, as "espeak-ng". Empty, the default: the best that speaks the language.
     pub model: String,
@@ -57,8 +57,6 @@ pub enum EngineChoice {
     Espeak,
     /// Piper alone.
     Piper,
-    /// Kokoro alone.
-    Kokoro,
 }
 
 /// The runtime has 512 threads for work that blocks; some are left for models and files.

@@ -64,9 +64,7 @@ pub fn of_store(
 
 fn is_chosen(choice: EngineChoice, engine: &str) -> bool {
     match choice {
-        EngineChoice::Auto => engine == ge2e::NAME,
-        EngineChoice::Ge2e => engine == ge2e::NAME,
-        EngineChoice::Pyannote => false,
+        EngineChoice::Auto | EngineChoice::Ge2e => engine == ge2e::NAME,
     }
 }
 

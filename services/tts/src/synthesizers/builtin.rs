@@ -64,7 +64,6 @@ fn is_chosen(choice: EngineChoice, engine: &str) -> bool {
         EngineChoice::Auto => ENGINES.contains(&engine),
         EngineChoice::Espeak => engine == espeak::NAME,
         EngineChoice::Piper => engine == piper::NAME,
-        EngineChoice::Kokoro => false,
     }
 }
 
