@@ -12,7 +12,6 @@ mod detect;
 mod files;
 mod graph;
 mod outline;
-mod recheck;
 mod recognize;
 mod sheet;
 mod strip;
@@ -28,7 +27,7 @@ use polyphony_inference::{
 };
 use polyphony_models::Provenance;
 
-use crate::domain::{EngineInfo, Line, Options, PageReading, Picture, Rotation};
+use crate::domain::{EngineInfo, Line, Options, PageReading, Picture, Quad, Rotation};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::layout;
@@ -44,6 +43,9 @@ use strip::Strip;
 pub const NAME: &str = "ppocr";
 /// What PP-OCR's own lists of characters hold. Other languages of the Latin script are read without their accents.
 const LANGUAGES: [&str; 2] = ["zh", "en"];
+
+/// A line that was turned because of the classifier, and then read less likely than this, is doubted.
+const DOUBTFUL: f32 = 0.8;
 
 /// The engine with a model in it.
 pub struct PpOcr {
@@ -183,24 +185,30 @@ impl PpOcr {
         Ok(strips)
     }
 
-    /// What the lines say, in their order.
+    /// What the lines say, in their order, and which of them are turned by half a turn for it.
     fn readings(
         &self,
         sheet: &Sheet,
         strips: &[Strip],
         cancel: &Cancel,
-    ) -> Result<Vec<Reading>, InferenceError> {
+    ) -> Result<Vec<(Reading, bool)>, InferenceError> {
         let sizes: Vec<_> = strips.iter().map(Strip::size).collect();
         let widths = self.recognizer.widths(&sizes);
         crew::each(strips.len(), self.threads, |i| {
-            let strip = &strips[i];
-            let line = strip.cut(&sheet.picture, classify::is_sure(strip.upside_down));
-            let reading = self.recognizer.read(&line, widths[i], cancel)?;
-            if recheck::is_doubtful(&reading, strip.size()) {
-                let pieces = self.recognizer.read_pieces(&line, &reading, cancel)?;
-                return Ok(pieces.unwrap_or(reading));
+            let read = |on_head: bool| {
+                let line = strips[i].cut(&sheet.picture, on_head);
+                self.recognizer.read(&line, widths[i], cancel)
+            };
+            let on_head = classify::is_sure(strips[i].upside_down);
+            let reading = read(on_head)?;
+            // The classifier errs on very long lines; what it turned and cannot be read is turned back.
+            if on_head && reading.confidence < DOUBTFUL {
+                let upright = read(false)?;
+                if upright.confidence > reading.confidence {
+                    return Ok((upright, false));
+                }
             }
-            Ok(reading)
+            Ok((reading, on_head))
         })
     }
 
@@ -233,10 +241,12 @@ impl PpOcr {
         let lines: Vec<Line> = strips
             .iter()
             .zip(&readings)
-            .filter(|(_, reading)| {
+            .filter(|(_, (reading, _))| {
                 reading.confidence >= options.min_confidence && !reading.text.trim().is_empty()
             })
-            .map(|(strip, reading)| line(&sheet, strip, reading, options.symbols))
+            .map(|(strip, (reading, on_head))| {
+                line(&sheet, &strip.outline(*on_head), reading, options.symbols)
+            })
             .collect();
         let reading = PageReading {
             width: page.width(),
@@ -279,8 +289,8 @@ impl From<InferenceError> for Error {
     }
 }
 
-fn line(sheet: &Sheet, strip: &Strip, reading: &Reading, symbols: bool) -> Line {
-    let mut outline = strip.outline(classify::is_sure(strip.upside_down));
+fn line(sheet: &Sheet, outline: &Quad, reading: &Reading, symbols: bool) -> Line {
+    let mut outline = *outline;
     outline.0 = outline.0.map(|corner| sheet.to_page(corner));
     let [left, right, ..] = outline.0;
     Line {
