@@ -13,7 +13,7 @@ use crate::engine::activity::{self, Activity, FRAME};
 use crate::engine::cache::Weigh;
 
 /// From one window to the next, in samples: at most so many.
-pub(super) const STEP: u64 = 6_400;
+pub(super) const STEP: u64 = 8_000;
 /// A pause of at most so many samples does not end a run of windows.
 const BRIDGE: u64 = 4_800;
 /// The level to which speech is brought: -20 dBFS.
