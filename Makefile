@@ -58,6 +58,7 @@ bench: setup setup-bench ## Measure footprint, start and speed beside the peers,
 	$(PYTHON) tests/bench/features.py
 	$(PYTHON) tests/bench/pitch.py
 	$(if $(DATA),$(PYTHON) tests/bench/diar.py --data "$(DATA)/diarization")
+	$(if $(DATA),$(PYTHON) tests/bench/ocr.py --data "$(DATA)/ocr" --ours "$(BUILT)/examples/read")
 
 .PHONY: eval
 eval: setup setup-bench ## Score every engine against ground truth: make eval DATA=DIR.
@@ -67,7 +68,9 @@ eval: setup setup-bench ## Score every engine against ground truth: make eval DA
 	$(PYTHON) tests/eval/asr.py --data "$(DATA)" --polyphony "$(BUILT)/polyphony"
 	$(PYTHON) tests/eval/vad.py --data "$(DATA)/asr" --ours "$(BUILT)/examples/vad_probabilities" \
 		--model "$(POLYPHONY_HOME)/wheels/silero_vad/data/silero_vad.onnx"
+	$(PYTHON) tests/eval/align.py --data "$(DATA)"
 	$(PYTHON) tests/eval/diar.py --data "$(DATA)/diarization"
+	$(PYTHON) tests/eval/ocr.py --data "$(DATA)/ocr" --ours "$(BUILT)/examples/read"
 	$(PYTHON) tests/eval/pitch.py --data "$(DATA)/pitch"
 	$(PYTHON) tests/eval/features.py --data "$(DATA)" --ours "$(BUILT)/examples/features"
 
