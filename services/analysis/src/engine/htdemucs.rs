@@ -76,7 +76,7 @@ impl HtDemucs {
     /// Opens the graphs. `model` and `digest` are told in receipts. Nothing is run: a segment takes seconds.
     ///
     /// One session with all threads is opened for each graph, unless `config` asks for more: a session of htdemucs takes
-    /// a gigabyte, so that memory ends before processors do.
+    /// some gigabytes (5 were seen), so that memory ends before processors do.
     ///
     /// # Errors
     /// [`Error::Request`] when ONNX Runtime or the device is missing, with the remedy; [`Error::Engine`] when a file is
