@@ -175,7 +175,11 @@ mod tests {
         let mesh = config
             .resolve(Timeouts::default(), HashSet::new())
             .expect("valid");
-        assert_eq!(mesh.clusters[0].endpoints[0].address.to_string(), "gpu-box:9");
+        let asr = mesh.clusters.iter().find(|cluster| cluster.name == "asr");
+        assert_eq!(
+            asr.expect("a cluster").endpoints[0].address.to_string(),
+            "gpu-box:9"
+        );
         let models = mesh.routes.find("/polyphony.models.v1.ModelService/ListModels");
         assert_eq!(models.expect("a route").cluster, "mine");
     }

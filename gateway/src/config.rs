@@ -240,8 +240,13 @@ mod tests {
         let mut config = read("[clusters.asr]\nmax_requests = 7");
         config.find_at("asr", "127.0.0.1:4711".parse().expect("an address"));
         let mesh = config.mesh().expect("valid");
-        assert_eq!(mesh.clusters[0].endpoints[0].address.port(), 4711);
-        assert_eq!(mesh.clusters[0].max_requests, 7);
+        let asr = mesh
+            .clusters
+            .iter()
+            .find(|cluster| cluster.name == "asr")
+            .expect("a cluster");
+        assert_eq!(asr.endpoints[0].address.port(), 4711);
+        assert_eq!(asr.max_requests, 7);
     }
 
     #[test]
