@@ -187,7 +187,7 @@ fn pauses(speech: &Speech) -> Vec<Range<usize>> {
     let mut pauses = Vec::new();
     let mut at = 0;
     let ends = speech.phones.iter().map(|phone| phone.time.clone());
-    for time in ends.chain([speech.samples.len()..speech.samples.len()]) {
+    for time in ends.chain(std::iter::once(speech.samples.len()..speech.samples.len())) {
         if time.start >= at + PAUSE {
             pauses.push(at..time.start);
         }

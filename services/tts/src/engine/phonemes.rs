@@ -380,7 +380,7 @@ mod tests {
         given(&mut spoken, &mut open, &script, 0..8, "təˈmɑːtʰoʊ", true);
         let phones: Vec<_> = spoken.phones.iter().map(|(symbol, _)| symbol.as_str()).collect();
         assert_eq!(phones, ["t", "ə", "ˈm", "ɑː", "tʰ", "o", "ʊ"]);
-        assert_eq!(spoken.words, [1..7]);
+        assert_eq!(spoken.words, vec![1..7]);
         assert_eq!(open.len(), 10);
     }
 }

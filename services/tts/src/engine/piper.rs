@@ -100,7 +100,7 @@ impl PiperEngine {
         let device = placement.device;
         let width = config.width(device != Device::Cpu);
         let network = Network::open(loaded, graph, device, width).map_err(failed)?;
-        if network.speakers() != !settings.speakers.is_empty() {
+        if network.speakers() == settings.speakers.is_empty() {
             return Err(unfit(
                 "the graph and its settings do not agree about speakers".to_owned(),
             ));

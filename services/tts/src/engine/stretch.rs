@@ -138,7 +138,7 @@ impl Stretch {
         let candidates = (low..=high.min(last)).step_by(2);
         candidates
             .max_by(|one, other| likeness(*one).total_cmp(&likeness(*other)))
-            .unwrap_or(wanted.min(last))
+            .unwrap_or_else(|| wanted.min(last))
     }
 }
 

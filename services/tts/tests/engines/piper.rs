@@ -87,7 +87,7 @@ fn words_and_phones_have_the_times_of_the_network() {
     assert!(
         words
             .iter()
-            .all(|word| &text[word.source.start as usize..word.source.end as usize] == word.text)
+            .all(|word| text[word.source.start as usize..word.source.end as usize] == word.text)
     );
     let smith: String = words[1]
         .phones

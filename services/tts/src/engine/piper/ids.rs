@@ -240,7 +240,7 @@ mod tests {
             .map(|word| (word.range.clone(), word.time.clone(), word.phones.len()))
             .collect();
         assert_eq!(words, [(0..2, 20..70, 2), (3..4, 90..110, 1)]);
-        assert_eq!(timeline.pauses, [110..130]);
+        assert_eq!(timeline.pauses, vec![110..130]);
         assert!(ids.timeline(&spoken, &ends, false).words.is_empty());
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn reach(
         return Err(unfit("its frames change their number on the way"));
     }
     let unit = columns / TRIED;
-    let mut felt = vec![false; TRIED];
+    let mut felt = [false; TRIED];
     for (row, changed) in one
         .values
         .chunks_exact(columns)
@@ -89,9 +89,7 @@ pub(super) fn run(
     let mut cut = vec![(name.to_owned(), main.value()?)];
     for port in stage.pool().inputs() {
         let along = values.get(&port.name).and_then(Array::of);
-        if let Some(along) =
-            along.filter(|along| along.shape.len() == 3 && along.shape[1] == 1 && along.length() == frames)
-        {
+        if let Some(along) = along.filter(|along| along.length() == frames && along.values.len() == frames) {
             // A trial is longer than what it is made of.
             let part = if range.end <= frames {
                 along.columns(range.clone())
@@ -107,7 +105,11 @@ pub(super) fn run(
 
 fn repeated(along: &Array, length: usize) -> Array {
     let first = along.values.first().copied().unwrap_or(1.0);
-    Array::new(vec![1, 1, length], vec![first; length])
+    let mut shape = along.shape.clone();
+    if let Some(last) = shape.last_mut() {
+        *last = length;
+    }
+    Array::new(shape, vec![first; length])
 }
 
 /// Makes the windows of `frames` frames, up to `width` at once, and hands over their samples in order.
@@ -184,7 +186,7 @@ mod tests {
     #[test]
     fn windows_grow_and_cover_all_frames() {
         assert_eq!(windows(500), [0..24, 24..72, 72..168, 168..360, 360..500]);
-        assert_eq!(windows(5), [0..5]);
+        assert_eq!(windows(5), vec![0..5]);
         assert!(windows(0).is_empty());
     }
 
