@@ -46,7 +46,7 @@ fn every_client_reads_the_same_text() {
 #[test]
 fn a_python_client_calls_every_service_by_the_address_alone() {
     let mesh = Mesh::start();
-    let picture = repository().join("services/ocr/tests/fixtures/hello.png");
+    let picture = repository().join("tests/fixtures/hello.png");
     let tour = json(
         clients_python()
             .arg(repository().join("tests/clients/python/tour.py"))

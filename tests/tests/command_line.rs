@@ -101,7 +101,7 @@ fn every_service_has_its_command() {
         .count();
     assert!(voiced > 20, "{pitch}");
 
-    let picture = polyphony_tests::repository().join("services/ocr/tests/fixtures/hello.png");
+    let picture = polyphony_tests::repository().join("tests/fixtures/hello.png");
     let picture = picture.to_str().expect("UTF-8");
     assert!(polyphony(&["ocr", picture]).contains("Hello"));
     let hocr = polyphony(&["ocr", picture, "--format", "hocr"]);

@@ -301,7 +301,7 @@ fn plaintext_to_the_world_and_a_broken_mesh_are_refused_with_the_remedy() {
     );
     let lost = refused("[[routes]]\nservice = 'a.B'\ncluster = 'nowhere'");
     assert!(
-        lost.contains("`nowhere`, which is not defined; known: asr"),
+        lost.contains("`nowhere`, which is not defined; known: align, analysis, asr"),
         "{lost}"
     );
 }

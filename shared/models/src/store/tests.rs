@@ -235,11 +235,13 @@ fn a_wheel_and_a_package_are_found_or_named() {
         .expect_err("unavailable");
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     let wheel = tempfile::tempdir().expect("a folder");
-    write(
-        wheel.path(),
-        "silero_vad/data/silero_vad.onnx",
-        b"not the weights",
-    );
+    for file in ["silero_vad.onnx", "silero_vad_16k_sequence.onnx"] {
+        write(
+            wheel.path(),
+            &format!("silero_vad/data/{file}"),
+            b"not the weights",
+        );
+    }
     let store = open(dir.path(), &[wheel.path()]);
     let error = store
         .find(&"silero-vad".parse().expect("a name"))
