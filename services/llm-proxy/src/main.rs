@@ -1,0 +1,3 @@
+//! The proxy as a process of its own.
+
+fn main() {}

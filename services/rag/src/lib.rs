@@ -1,0 +1,22 @@
+//! Retrieval: documents in, passages and answers out that cite exactly where they come from.
+//!
+//! It takes documents in, cuts them into passages, finds the passages that fit a query by meaning and by words, and
+//! answers questions from them. It reads text formats itself; pages and recordings it has read by the ocr and asr
+//! services, and answers are written by a language model behind llm-proxy: calls to other services go over the wire.
+//!
+//! # The life of a document
+//!
+//! [`ingest`] stores its bytes and a row in the [`ledger`], and only then acknowledges it. A worker [`parse`]s it to text
+//! and blocks, finds its [`doctype`], cuts it ([`chunk`]) into passages, has them embedded, and writes passages and
+//! vectors to the ledger; then the [`dense`] index, then the [`lexical`] one, then the ledger says that it is ready. A
+//! crash anywhere in between is mended at the next start: the ledger is the truth, and both indexes follow it.
+//!
+//! # The life of a query
+//!
+//! The caller's verified identity and the space make a [`scope`], the only way to either index. [`retrieve`] asks both,
+//! [`fuse`]s what they say, orders the best anew where a cross-encoder is there, and leaves out what the ledger no longer
+//! knows. [`answer`] gives the best to a language model and checks what it cites.
+
+mod domain;
+
+pub use domain::*;

@@ -1,0 +1,3 @@
+//! Retrieval as a process of its own.
+
+fn main() {}

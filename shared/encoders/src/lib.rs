@@ -1,0 +1,1 @@
+//! Text encoders on ONNX Runtime: sentence embeddings, cross-encoders and their tokenizers.
