@@ -2,7 +2,8 @@
 //!
 //! The life of a recording: bytes → [`mod@probe`] finds the container by its first bytes → [`mod@decode`] (a whole file) or
 //! [`stream`] (bytes as they arrive) gives blocks of [`pcm`] under [`limits`] → [`resample`] brings them to 16 kHz →
-//! [`mel`] makes what Whisper-like models eat, [`mfcc`] cepstra, [`endpoint`] finds where people speak. [`mod@write`] makes WAV files,
+//! [`mel`] makes what Whisper-like models eat, [`fbank`] what Kaldi's do, [`mfcc`] cepstra, [`endpoint`] finds where people
+//! speak. [`mod@write`] makes WAV files,
 //! [`mod@encode`] every other kind.
 //!
 //! Input is hostile here. Every length is checked when it is declared and again when it turns out; a decoder that
@@ -14,6 +15,7 @@
 pub mod decode;
 pub mod encode;
 pub mod endpoint;
+pub mod fbank;
 pub mod limits;
 pub mod mel;
 pub mod mfcc;

@@ -3,6 +3,7 @@
 mod it {
     pub(crate) mod alloc;
     pub(crate) mod bombs;
+    pub(crate) mod fbank;
     pub(crate) mod formats;
     pub(crate) mod media;
     pub(crate) mod mel;
