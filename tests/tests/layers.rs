@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["polyphony-models", "polyphony-inference"],
     &["polyphony-encoders", "polyphony-espeak", "polyphony-wire"],
     &["polyphony-chassis", "polyphony-gateway-core"],
+    &["polyphony-harness"],
     &[
         "polyphony-align",
         "polyphony-analysis",
@@ -38,6 +39,9 @@ const GROUND: &[(&str, &str)] = &[
     ("polyphony-audio", "polyphony-error"),
     ("polyphony-config", "polyphony-error"),
 ];
+
+/// What only tests may use.
+const TEST_CRATES: &[&str] = &["polyphony-harness", "polyphony-testing", "polyphony-tests"];
 
 #[test]
 fn dependencies_only_descend() {
@@ -80,10 +84,9 @@ fn dependencies_only_descend() {
             if below_floor >= floor && !is_dev_tool && !GROUND.contains(&(name, below)) {
                 wrong.push(format!("{name} depends on {below}, which is not below it"));
             }
-            if below == "polyphony-testing" && dependency["kind"] != "dev" && name != "polyphony-tests" {
-                wrong.push(format!(
-                    "{name} depends on polyphony-testing outside of its tests"
-                ));
+            let is_of_tests = dependency["kind"] == "dev" || TEST_CRATES.contains(&name);
+            if TEST_CRATES.contains(&below) && !is_of_tests {
+                wrong.push(format!("{name} depends on {below} outside of its tests"));
             }
         }
     }

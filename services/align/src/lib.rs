@@ -30,4 +30,4 @@ mod whole;
 pub use aligners::Aligners;
 pub use config::Config;
 pub use error::Error;
-pub use serve::{Align, StartError, serve};
+pub use serve::Align;

@@ -131,15 +131,18 @@ impl Analyzers {
         Ok((self.pitch.present().await?, self.separation.present().await?))
     }
 
-    /// Whether pitch could be found by a model that nobody named; if not, what to do.
+    /// Whether pitch could be found by a model that nobody named, and with `load` whether that is in memory, which loads
+    /// it; if not, what to do.
     ///
     /// # Errors
     /// The remedy.
-    pub async fn pitch_ready(&self) -> Result<(), String> {
-        self.check_runtime().await.map_err(|fault| fault.to_string())?;
-        let pitch = self.pitch.clone();
-        let looked = task::spawn_blocking(move || pitch.ready()).await;
-        looked.unwrap_or_else(|error| Err(error.to_string()))
+    pub fn pitch_ready(&self, load: bool) -> impl Future<Output = Result<(), String>> + Send + use<> {
+        let analyzers = self.clone();
+        async move {
+            let runtime = analyzers.check_runtime().await;
+            runtime.map_err(|fault| fault.to_string())?;
+            analyzers.pitch.ready(load).await
+        }
     }
 
     /// A model that cannot run is not loaded first.

@@ -30,4 +30,4 @@ mod whole;
 pub use analyzers::Analyzers;
 pub use config::Config;
 pub use engine::Error;
-pub use serve::{Analysis, StartError, serve};
+pub use serve::Analysis;

@@ -32,4 +32,4 @@ mod whole;
 pub use config::Config;
 pub use error::Error;
 pub use recognizers::Recognizers;
-pub use serve::{Asr, StartError, serve};
+pub use serve::{Asr, serve};

@@ -148,17 +148,18 @@ impl Recognizers {
         self.roster.present().await
     }
 
-    /// Whether a request that names no model could be served; if not, what to do.
+    /// Whether a request that names no model could be served, and with `load` whether its model is in memory, which loads
+    /// it; if not, what to do.
     ///
     /// # Errors
     /// The remedy.
-    pub async fn ready(&self) -> Result<(), String> {
-        let recognizers = self.clone();
-        let looked = task::spawn_blocking(move || {
-            (recognizers.vad_ready)()?;
-            recognizers.roster.ready()
-        });
-        looked.await.unwrap_or_else(|error| Err(error.to_string()))
+    pub fn ready(&self, load: bool) -> impl Future<Output = Result<(), String>> + Send + use<> {
+        let Self { roster, vad_ready } = self.clone();
+        async move {
+            let looked = task::spawn_blocking(move || vad_ready()).await;
+            looked.unwrap_or_else(|error| Err(error.to_string()))?;
+            roster.ready(load).await
+        }
     }
 
     /// The model that `name` means, loaded. Empty: the default.

@@ -2,15 +2,11 @@
 
 use polyphony_chassis::accept::Ended;
 use polyphony_chassis::config::ServerConfig;
-use polyphony_chassis::models::{Models, await_ready};
-use polyphony_chassis::{Program, Runtime, Server};
+use polyphony_chassis::models::Models;
+use polyphony_chassis::{Error, Program, Runtime, Server};
 use polyphony_config::{Dump, Layers};
 use polyphony_proto::asr::v1 as pb;
-use polyphony_proto::asr::v1::asr_service_server::AsrServiceServer;
-use polyphony_proto::google::longrunning;
-use polyphony_proto::google::longrunning::operations_server::OperationsServer;
-use polyphony_proto::models::v1 as models;
-use polyphony_proto::models::v1::model_service_server::ModelServiceServer;
+use polyphony_proto::asr::v1::asr_service_server::{AsrServiceServer, SERVICE_NAME};
 use tokio::net::TcpListener;
 
 use crate::config::Config;
@@ -21,27 +17,13 @@ use crate::recognizers::Recognizers;
 #[derive(Debug)]
 pub struct Asr;
 
-/// The recogniser cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The model store cannot be opened.
-    #[error("cannot open the model store")]
-    Models(#[source] polyphony_models::Error),
-    /// The server cannot serve.
-    #[error("cannot serve")]
-    Serve(#[source] polyphony_chassis::Error),
-}
-
-/// The full gRPC name, as readiness knows it.
-const SERVICE: &str = "polyphony.asr.v1.AsrService";
-
 // === impl Asr ===
 
 impl Program for Asr {
     const NAME: &'static str = "asr";
     const PORT: u16 = 7001;
     type Config = Config;
-    type Error = StartError;
+    type Error = Error;
 
     fn read(layers: &Layers) -> Result<Config, polyphony_config::Error> {
         Config::read(layers)
@@ -57,14 +39,10 @@ impl Program for Asr {
         &config.server
     }
 
-    async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, StartError> {
-        let (store, residents, models) =
-            Models::open(&config.models, &runtime).map_err(StartError::Models)?;
-        let recognizers = Recognizers::of_store(&store, residents, &config).map_err(StartError::Models)?;
-        let server = Server::new(Self::NAME, &config.server).service(
-            polyphony_chassis::server!(ModelServiceServer::new(models), &config.server.limits),
-            models::FILE_DESCRIPTOR_SET,
-        );
+    async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, Error> {
+        let (store, residents, models) = Models::open(&config.models, &runtime)?;
+        let recognizers = Recognizers::of_store(&store, residents, &config)?;
+        let server = Server::new(Self::NAME, &config.server).models(models);
         serve(server, config, recognizers, runtime, listener).await
     }
 }
@@ -79,35 +57,15 @@ pub async fn serve(
     recognizers: Recognizers,
     runtime: Runtime,
     listener: TcpListener,
-) -> Result<Ended, StartError> {
-    let limits = config.server.limits.clone();
-    let guard = runtime.readiness.guard(SERVICE, "the default model");
+) -> Result<Ended, Error> {
     let (awaited, preload) = (recognizers.clone(), config.preload);
-    let watch = tokio::spawn(await_ready(guard, move || {
-        let recognizers = awaited.clone();
-        async move {
-            recognizers.ready().await?;
-            if preload {
-                recognizers.acquire("").await.map_err(|fault| fault.to_string())?;
-            }
-            Ok(())
-        }
-    }));
-    let operations = runtime.residents.operations();
-    let asr = grpc::Asr::new(config, recognizers, operations.clone());
-    let ended = server
-        .readiness(&runtime.readiness)
-        .admission(&runtime.admission)
-        .service(
-            polyphony_chassis::server!(AsrServiceServer::new(asr), &limits),
-            pb::FILE_DESCRIPTOR_SET,
-        )
-        .service(
-            polyphony_chassis::server!(OperationsServer::new(operations), &limits),
-            longrunning::FILE_DESCRIPTOR_SET,
-        )
+    let (operations, limits) = (runtime.residents.operations(), config.server.limits.clone());
+    let asr = AsrServiceServer::new(grpc::Asr::new(config, recognizers, operations.clone()));
+    server
+        .within(&runtime)
+        .awaits(SERVICE_NAME, "the default model", move || awaited.ready(preload))
+        .service(polyphony_chassis::server!(asr, &limits), pb::FILE_DESCRIPTOR_SET)
+        .operations(operations)
         .serve(listener, runtime.shutdown)
-        .await;
-    watch.abort();
-    ended.map_err(StartError::Serve)
+        .await
 }

@@ -32,4 +32,4 @@ mod whole;
 
 pub use config::Config;
 pub use error::Error;
-pub use serve::{Diar, StartError, serve};
+pub use serve::{Diar, StartError};

@@ -2,18 +2,15 @@
 
 use polyphony_chassis::accept::Ended;
 use polyphony_chassis::config::ServerConfig;
-use polyphony_chassis::models::{Models, await_ready};
+use polyphony_chassis::models::Models;
 use polyphony_chassis::{Program, Runtime, Server};
 use polyphony_config::{Dump, Layers, data_dir};
 use polyphony_proto::diar::v1 as pb;
-use polyphony_proto::diar::v1::diar_service_server::DiarServiceServer;
-use polyphony_proto::models::v1 as models;
-use polyphony_proto::models::v1::model_service_server::ModelServiceServer;
+use polyphony_proto::diar::v1::diar_service_server::{DiarServiceServer, SERVICE_NAME};
 use tokio::net::TcpListener;
-use tokio::task;
 
 use crate::config::Config;
-use crate::diarizers::{self, Diarizers};
+use crate::diarizers;
 use crate::grpc::Service;
 use crate::speakers::Speakers;
 
@@ -24,19 +21,13 @@ pub struct Diar;
 /// The diarizer cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The model store cannot be opened.
-    #[error("cannot open the model store")]
-    Models(#[source] polyphony_models::Error),
+    /// The store of models cannot be opened, or the server cannot serve.
+    #[error(transparent)]
+    Serve(#[from] polyphony_chassis::Error),
     /// There is no folder for enrolled speakers.
     #[error("nothing says where enrolled speakers are kept; set diar.speakers_dir, or $HOME")]
     NoFolder,
-    /// The server cannot serve.
-    #[error("cannot serve")]
-    Serve(#[source] polyphony_chassis::Error),
 }
-
-/// The full gRPC name, as readiness knows it.
-const SERVICE: &str = "polyphony.diar.v1.DiarService";
 
 // === impl Diar ===
 
@@ -61,60 +52,26 @@ impl Program for Diar {
     }
 
     async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, StartError> {
-        let (store, residents, models) =
-            Models::open(&config.models, &runtime).map_err(StartError::Models)?;
-        let diarizers = diarizers::of_store(&store, residents, &config).map_err(StartError::Models)?;
-        let server = Server::new(Self::NAME, &config.server).service(
-            polyphony_chassis::server!(ModelServiceServer::new(models), &config.server.limits),
-            models::FILE_DESCRIPTOR_SET,
-        );
-        serve(server, config, diarizers, runtime, listener).await
+        let (store, residents, models) = Models::open(&config.models, &runtime)?;
+        let diarizers =
+            diarizers::of_store(&store, residents, &config).map_err(polyphony_chassis::Error::from)?;
+        let kept = || data_dir(|name| std::env::var_os(name)).map(|data| data.join("speakers"));
+        let folder = config.speakers_dir.clone().or_else(kept);
+        let speakers = Speakers::new(folder.ok_or(StartError::NoFolder)?, config.max_speakers);
+        let (awaited, preload) = (diarizers.clone(), config.preload);
+        let server = Server::new(Self::NAME, &config.server)
+            .within(&runtime)
+            .models(models);
+        let limits = config.server.limits.clone();
+        let service = DiarServiceServer::new(Service::new(config, diarizers, speakers));
+        let ended = server
+            .awaits(SERVICE_NAME, "the default model", move || awaited.ready(preload))
+            .service(
+                polyphony_chassis::server!(service, &limits),
+                pb::FILE_DESCRIPTOR_SET,
+            )
+            .serve(listener, runtime.shutdown)
+            .await?;
+        Ok(ended)
     }
-}
-
-/// Serves diarization with these diarizers, besides what `server` serves already, until the runtime says stop.
-///
-/// # Errors
-/// When the server cannot start.
-pub async fn serve(
-    server: Server,
-    config: Config,
-    diarizers: Diarizers,
-    runtime: Runtime,
-    listener: TcpListener,
-) -> Result<Ended, StartError> {
-    let limits = config.server.limits.clone();
-    let guard = runtime.readiness.guard(SERVICE, "the default model");
-    let (awaited, preload) = (diarizers.clone(), config.preload);
-    let watch = tokio::spawn(await_ready(guard, move || {
-        let diarizers = awaited.clone();
-        async move {
-            let looked = diarizers.clone();
-            let ready = task::spawn_blocking(move || looked.ready()).await;
-            ready.unwrap_or_else(|error| Err(error.to_string()))?;
-            if preload {
-                diarizers.acquire("").await.map_err(|fault| fault.to_string())?;
-            }
-            Ok(())
-        }
-    }));
-    let kept = || data_dir(|name| std::env::var_os(name)).map(|data| data.join("speakers"));
-    let folder = config
-        .speakers_dir
-        .clone()
-        .or_else(kept)
-        .ok_or(StartError::NoFolder)?;
-    let speakers = Speakers::new(folder, config.max_speakers);
-    let service = Service::new(config, diarizers, speakers);
-    let ended = server
-        .readiness(&runtime.readiness)
-        .admission(&runtime.admission)
-        .service(
-            polyphony_chassis::server!(DiarServiceServer::new(service), &limits),
-            pb::FILE_DESCRIPTOR_SET,
-        )
-        .serve(listener, runtime.shutdown)
-        .await;
-    watch.abort();
-    ended.map_err(StartError::Serve)
 }

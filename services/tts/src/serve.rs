@@ -4,13 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use polyphony_chassis::accept::Ended;
 use polyphony_chassis::config::ServerConfig;
-use polyphony_chassis::models::{Models, await_ready};
+use polyphony_chassis::models::Models;
 use polyphony_chassis::{Program, Runtime, Server};
 use polyphony_config::{Dump, Layers};
-use polyphony_proto::models::v1 as models;
-use polyphony_proto::models::v1::model_service_server::ModelServiceServer;
 use polyphony_proto::tts::v1 as pb;
-use polyphony_proto::tts::v1::tts_service_server::TtsServiceServer;
+use polyphony_proto::tts::v1::tts_service_server::{SERVICE_NAME, TtsServiceServer};
 use tokio::net::TcpListener;
 use tokio::time;
 
@@ -27,19 +25,14 @@ pub struct Tts;
 /// The synthesiser cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The model store cannot be opened.
-    #[error("cannot open the model store")]
-    Models(#[source] polyphony_models::Error),
+    /// The store of models cannot be opened, or the server cannot serve.
+    #[error(transparent)]
+    Serve(#[from] polyphony_chassis::Error),
     /// The store of voices cannot be opened.
     #[error("cannot open the store of voices")]
     Voices(#[source] voices::Error),
-    /// The server cannot serve.
-    #[error("cannot serve")]
-    Serve(#[source] polyphony_chassis::Error),
 }
 
-/// The full gRPC name, as readiness knows it.
-const SERVICE: &str = "polyphony.tts.v1.TtsService";
 /// How often voices are looked for whose time is over.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -66,15 +59,12 @@ impl Program for Tts {
     }
 
     async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, StartError> {
-        let (store, residents, models) =
-            Models::open(&config.models, &runtime).map_err(StartError::Models)?;
-        let synthesizers = Synthesizers::of_store(&store, residents, &config).map_err(StartError::Models)?;
+        let (store, residents, models) = Models::open(&config.models, &runtime)?;
+        let synthesizers =
+            Synthesizers::of_store(&store, residents, &config).map_err(polyphony_chassis::Error::from)?;
         let storage =
             Storage::new(&config.voices, |name| std::env::var_os(name)).map_err(StartError::Voices)?;
-        let server = Server::new(Self::NAME, &config.server).service(
-            polyphony_chassis::server!(ModelServiceServer::new(models), &config.server.limits),
-            models::FILE_DESCRIPTOR_SET,
-        );
+        let server = Server::new(Self::NAME, &config.server).models(models);
         serve(
             server,
             config,
@@ -99,34 +89,18 @@ pub async fn serve(
     runtime: Runtime,
     listener: TcpListener,
 ) -> Result<Ended, StartError> {
-    let limits = config.server.limits.clone();
-    let guard = runtime.readiness.guard(SERVICE, "the default model");
-    let (awaited, preload) = (synthesizers.clone(), config.preload);
-    let watch = tokio::spawn(await_ready(guard, move || {
-        let synthesizers = awaited.clone();
-        async move {
-            synthesizers.ready().await?;
-            if preload {
-                let loaded = synthesizers.acquire("", |_| true).await;
-                loaded.map_err(|fault| fault.to_string())?;
-            }
-            Ok(())
-        }
-    }));
     let sweep = tokio::spawn(sweep(voices.clone()));
-    let tts = grpc::Tts::new(config, synthesizers, voices);
+    let (awaited, preload) = (synthesizers.clone(), config.preload);
+    let limits = config.server.limits.clone();
+    let tts = TtsServiceServer::new(grpc::Tts::new(config, synthesizers, voices));
     let ended = server
-        .readiness(&runtime.readiness)
-        .admission(&runtime.admission)
-        .service(
-            polyphony_chassis::server!(TtsServiceServer::new(tts), &limits),
-            pb::FILE_DESCRIPTOR_SET,
-        )
+        .within(&runtime)
+        .awaits(SERVICE_NAME, "the default model", move || awaited.ready(preload))
+        .service(polyphony_chassis::server!(tts, &limits), pb::FILE_DESCRIPTOR_SET)
         .serve(listener, runtime.shutdown)
         .await;
-    watch.abort();
     sweep.abort();
-    ended.map_err(StartError::Serve)
+    Ok(ended?)
 }
 
 /// Deletes voices whose time is over, as long as it runs.

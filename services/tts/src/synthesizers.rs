@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use polyphony_error::Fault;
 use polyphony_models::{Chosen, Loaded, ModelRef, Residents, Roster, RosterBuilder, Spec};
-use tokio::task;
 
 use crate::domain::{EngineInfo, Voice};
 use crate::engine::Engine;
@@ -141,14 +140,13 @@ impl Synthesizers {
         Ok(named(self.present().await?))
     }
 
-    /// Whether a request that names no model could be served; if not, what to do.
+    /// Whether a request that names no model could be served, and with `load` whether its model is in memory, which loads
+    /// it; if not, what to do.
     ///
     /// # Errors
     /// The remedy.
-    pub async fn ready(&self) -> Result<(), String> {
-        let roster = self.roster.clone();
-        let looked = task::spawn_blocking(move || roster.ready());
-        looked.await.unwrap_or_else(|error| Err(error.to_string()))
+    pub fn ready(&self, load: bool) -> impl Future<Output = Result<(), String>> + Send + use<> {
+        self.roster.ready(load)
     }
 
     /// The model that `name` means, loaded. Empty: the default, which `fits` if any on disk does.

@@ -55,6 +55,15 @@ pub struct Inbox<C>(mpsc::Receiver<Command<C>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone;
 
+/// Why a worker stops before its end.
+#[derive(Debug)]
+pub enum Stop {
+    /// Nobody reads any more.
+    Gone,
+    /// The client is told.
+    Failed(Status),
+}
+
 /// What the reader hands over.
 #[derive(Debug)]
 pub struct Command<C> {
@@ -198,6 +207,32 @@ impl<R> Outbox<R> {
     pub fn fail(&self, status: Status) {
         // If nobody reads any more, nobody needs to know.
         drop(self.0.blocking_send(Err(status)));
+    }
+
+    /// Ends the stream as its worker ended. Blocks.
+    pub fn end(&self, ended: Result<(), Stop>) {
+        match ended {
+            Ok(()) | Err(Stop::Gone) => {}
+            Err(Stop::Failed(status)) => self.fail(status),
+        }
+    }
+}
+
+// === impl Stop ===
+
+impl From<Gone> for Stop {
+    fn from(Gone: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Fault> for Stop {
+    /// Work that was cancelled in a stream was so because its client is gone.
+    fn from(fault: Fault) -> Self {
+        match fault.kind {
+            Kind::Cancelled => Self::Gone,
+            _ => Self::Failed(told(fault)),
+        }
     }
 }
 

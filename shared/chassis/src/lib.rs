@@ -13,6 +13,7 @@ pub mod accept;
 pub mod admin;
 mod batched;
 mod caller;
+mod checks;
 pub mod config;
 pub mod connect;
 mod drain;
@@ -32,6 +33,7 @@ pub mod tls;
 
 pub use batched::batched;
 pub use caller::{ANONYMOUS, Caller};
+pub use checks::{Checks, MOST_THREADS};
 pub use drain::Drain;
 pub use layers::admission::{Admission, Permit};
 pub use layers::lifetime::Deadline;

@@ -3,7 +3,6 @@
 //! An adapter and nothing more: the store says what is on disk, the residency what is in memory, and a pull in progress
 //! is remembered here, because only this process knows of it.
 
-mod await_ready;
 mod convert;
 mod pulls;
 mod watch;
@@ -20,7 +19,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::Runtime;
-pub use await_ready::await_ready;
 use pulls::Pulls;
 
 /// The models of a process. Cheap to clone.
@@ -55,7 +53,7 @@ impl Models {
     ///
     /// # Errors
     /// When the store cannot be opened.
-    pub fn open(config: &ModelsConfig, runtime: &Runtime) -> Result<(Store, Residents, Self), Error> {
+    pub fn open(config: &ModelsConfig, runtime: &Runtime) -> Result<(Store, Residents, Self), crate::Error> {
         let store = Store::open(config, |name| std::env::var_os(name))?;
         let residents = runtime.residents.get(|| config.residency());
         let puller = Puller::new(store.clone(), config)?;

@@ -4,7 +4,9 @@
 //! Streams are never queued: who speaks cannot wait. A refusal says so at once and names the limit. The admission of the
 //! process counts calls; this counts what one service has few of: threads and the memory of a model at work.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
@@ -51,6 +53,14 @@ pub struct WorkerPlace {
     _permit: OwnedSemaphorePermit,
     /// How long it was waited for.
     pub waited: Duration,
+}
+
+/// What a key asks for, where 0 stands for so many `each` core.
+pub fn or_each_core(asked: usize, each: usize) -> usize {
+    match asked {
+        0 => each * thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        asked => asked,
+    }
 }
 
 // === impl Places ===

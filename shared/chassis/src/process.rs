@@ -251,12 +251,7 @@ impl<P: Program> Launch<P> {
     /// [`StartError::Bind`].
     pub async fn bind(config: P::Config, shutdown: Shutdown) -> Result<Self, StartError> {
         let server = P::server(&config);
-        let runtime = Runtime {
-            shutdown,
-            readiness: Readiness::new(),
-            admission: Admission::new(server.limits.max_in_flight),
-            residents: SharedResidents::default(),
-        };
+        let runtime = Runtime::new(shutdown, server.limits.max_in_flight);
         let listener = bind(server.listen_or(P::PORT)).await?;
         let admin = bind(server.admin_or(P::PORT)).await?;
         Ok(Self {
@@ -312,6 +307,20 @@ impl<P: Program> Launch<P> {
             }),
             // The admin pages answer to the end, so that a drain can be watched.
             never = never => match never {},
+        }
+    }
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    /// A process that serves until `shutdown`, takes on so many calls at once, awaits nothing, and holds no model yet.
+    pub fn new(shutdown: Shutdown, max_in_flight: usize) -> Self {
+        Self {
+            shutdown,
+            readiness: Readiness::new(),
+            admission: Admission::new(max_in_flight),
+            residents: SharedResidents::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! while anything is awaited. `grpc.health.v1` and `/readyz` are two views of the same set. Draining is kept apart,
 //! because a draining process says NOT_SERVING and still answers.
 
+mod awaiting;
 mod health;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub(crate) use awaiting::await_ready;
 pub use health::HealthService;
 
 /// The conditions of all services of a process. Clones share them.

@@ -7,11 +7,17 @@ pub(crate) mod methods;
 mod reflection;
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper_util::service::TowerToHyperService;
+use polyphony_proto::google::longrunning;
+use polyphony_proto::google::longrunning::operations_server::OperationsServer;
+use polyphony_proto::models::v1 as models_pb;
+use polyphony_proto::models::v1::model_service_server::ModelServiceServer;
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -29,7 +35,10 @@ use crate::layers::protocol::Protocol;
 use crate::layers::ready::Ready;
 use crate::layers::step;
 use crate::layers::trace::Trace;
-use crate::readiness::{HealthService, Readiness};
+use crate::models::Models;
+use crate::operations::Operations;
+use crate::process::Runtime;
+use crate::readiness::{HealthService, Readiness, await_ready};
 use crate::shutdown::Shutdown;
 use crate::tls::{self, ServerTls};
 use methods::Methods;
@@ -46,11 +55,16 @@ pub struct Server {
     routes: Routes,
     services: Vec<&'static str>,
     descriptors: Vec<&'static [u8]>,
+    /// What still looks for what its services wait for.
+    looking: Vec<AbortOnDropHandle<()>>,
 }
 
-/// A server that cannot start.
+/// A server, or a program around it, that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The model store cannot be opened.
+    #[error("cannot open the model store")]
+    Models(#[from] polyphony_models::Error),
     /// The certificate, key or authorities cannot be used.
     #[error("cannot set up TLS")]
     Tls(#[source] tls::Error),
@@ -103,7 +117,13 @@ impl Server {
             routes: Routes::default(),
             services: Vec::new(),
             descriptors: Vec::new(),
+            looking: Vec::new(),
         }
+    }
+
+    /// Makes it the server of a program: its conditions and its permits are those of the process.
+    pub fn within(self, runtime: &Runtime) -> Self {
+        self.readiness(&runtime.readiness).admission(&runtime.admission)
     }
 
     /// Uses this set of conditions, which others may raise and read.
@@ -117,6 +137,33 @@ impl Server {
     pub fn admission(mut self, admission: &Admission) -> Self {
         self.admission = Some(admission.clone());
         self
+    }
+
+    /// Lets `service`, by its full gRPC name, wait for `what` until `ready` finds all that it needs: it is asked every
+    /// second, and what it lacks, with the remedy, is what readiness says meanwhile. Say whose readiness first.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn awaits<F, R>(mut self, service: &str, what: &str, ready: F) -> Self
+    where
+        F: Fn() -> R + Send + 'static,
+        R: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let looking = await_ready(self.readiness.guard(service, what), ready);
+        self.looking.push(AbortOnDropHandle::new(tokio::spawn(looking)));
+        self
+    }
+
+    /// Adds `ModelService`.
+    pub fn models(self, models: Models) -> Self {
+        let models = crate::server!(ModelServiceServer::new(models), &self.config.limits);
+        self.service(models, models_pb::FILE_DESCRIPTOR_SET)
+    }
+
+    /// Adds `Operations`, for services with long work.
+    pub fn operations(self, operations: Operations) -> Self {
+        let operations = crate::server!(OperationsServer::new(operations), &self.config.limits);
+        self.service(operations, longrunning::FILE_DESCRIPTOR_SET)
     }
 
     /// Adds a service. `descriptors` is an encoded `FileDescriptorSet` that holds it and all it imports; what else it
@@ -151,6 +198,7 @@ impl Server {
             routes,
             services,
             descriptors,
+            looking,
         } = self;
         let described = Descriptors::of(&services, &descriptors)?;
         let (v1, v1alpha) = described.reflection().map_err(Error::Reflection)?;
@@ -212,6 +260,7 @@ impl Server {
             ended = accept::serve(listener, service, options, shutdown.clone()) => ended,
             never = draining => match never {},
         };
+        drop(looking);
         tracing::info!(server = name, ?ended, "stopped");
         Ok(ended)
     }

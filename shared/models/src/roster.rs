@@ -101,14 +101,21 @@ impl<T: Send + Sync + 'static, K: Send + 'static> Roster<T, K> {
         task::spawn_blocking(look).await.map_err(Fault::internal)
     }
 
-    /// Whether a request that names no model could be served; if not, what to do. Looks at files.
+    /// Whether a request that names no model could be served, and with `load` whether its model is in memory, which loads
+    /// it; if not, what to do. The future owns what it needs, so that a task may wait for it.
     ///
     /// # Errors
     /// The remedy.
-    pub fn ready(&self) -> Result<(), String> {
-        self.choose("", |_| true)
-            .map(drop)
-            .map_err(|fault| fault.to_string())
+    pub fn ready(&self, load: bool) -> impl Future<Output = Result<(), String>> + Send + use<T, K> {
+        let roster = self.clone();
+        async move {
+            let ready = if load {
+                roster.acquire("").await.map(drop)
+            } else {
+                roster.chosen("", |_| true).await.map(drop)
+            };
+            ready.map_err(|fault| fault.to_string())
+        }
     }
 
     /// The model that `name` means, loaded. Empty: the default.
@@ -130,9 +137,7 @@ impl<T: Send + Sync + 'static, K: Send + 'static> Roster<T, K> {
         name: &str,
         fits: impl Fn(&K) -> bool + Send + 'static,
     ) -> Result<Chosen<T>, Fault> {
-        let (roster, name) = (self.clone(), name.to_owned());
-        let chosen = task::spawn_blocking(move || roster.choose(&name, fits));
-        let candidate = chosen.await.map_err(Fault::internal)??;
+        let candidate = self.chosen(name, fits).await?;
         let began = Instant::now();
         let (lease, load) = match candidate.residency.lease_if_ready() {
             Some(lease) => (lease, None),
@@ -156,6 +161,16 @@ impl<T: Send + Sync + 'static, K: Send + 'static> Roster<T, K> {
             present.sort_by_key(|candidate| !candidate.is(preferred));
         }
         present
+    }
+
+    async fn chosen(
+        &self,
+        name: &str,
+        fits: impl Fn(&K) -> bool + Send + 'static,
+    ) -> Result<Candidate<T, K>, Fault> {
+        let (roster, name) = (self.clone(), name.to_owned());
+        let chosen = task::spawn_blocking(move || roster.choose(&name, fits));
+        chosen.await.map_err(Fault::internal)?
     }
 
     /// Looks at files.

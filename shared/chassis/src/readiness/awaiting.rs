@@ -1,16 +1,16 @@
-//! Readiness of a service whose models may not have come yet.
+//! Waits for what a service needs and may not have come yet, as its model.
 
 use std::future::Future;
 use std::time::Duration;
 
-use crate::Guard;
+use super::Guard;
 
-/// How often a process that lacks a model looks whether it has come.
+/// How often it is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Holds the guard until `ready` finds all that is needed; what it lacks, with the remedy, is what readiness says
 /// meanwhile.
-pub async fn await_ready<F, R>(guard: Guard, ready: F)
+pub(crate) async fn await_ready<F, R>(guard: Guard, ready: F)
 where
     F: Fn() -> R + Send,
     R: Future<Output = Result<(), String>> + Send,
