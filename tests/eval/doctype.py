@@ -1,7 +1,7 @@
 """Scores the rules that tell kinds of documents against labelled ones: accuracy, and whether scores mean what they say.
 
 Usage: doctype.py --data DIR --ours EXAMPLE
-DIR holds doctype/docs.jsonl (one object a line: id, label, text). EXAMPLE is the example `classify` of polyphony-ocr.
+DIR holds doctype/docs.jsonl (one object a line: id, label, text). EXAMPLE is the example `classify` of polyphony-doctype.
 The rules were tuned on the documents of even places; those of odd places are the test.
 """
 

@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
         "polyphony-error",
         "polyphony-config",
         "polyphony-audio",
+        "polyphony-doctype",
         "polyphony-testing",
     ],
     &["polyphony-models", "polyphony-inference"],

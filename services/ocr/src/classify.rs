@@ -1,17 +1,12 @@
 //! `ClassifyDocument`: what kind of document it is, by rules over what was read.
 //!
 //! There is no trained classifier here, and the receipt says so: the engine is called "rules", its labels are fixed, and
-//! it knows the words of English documents best. What the rules look for is in [`cues`] and [`shapes`], what a score means in [`score`].
-
-mod cues;
-mod features;
-mod mrz;
-mod score;
-mod shapes;
+//! it knows the words of English documents best. The rules are those of [`polyphony_doctype`].
 
 use std::ops::Range;
 
 use polyphony_chassis::places::Patience;
+use polyphony_doctype::{LABELS, Scored};
 use polyphony_error::{Fault, Kind};
 use polyphony_inference::Cancel;
 use polyphony_models::{Degradation, Provenance};
@@ -24,9 +19,6 @@ use crate::convert::pages::Ranges;
 use crate::convert::request::Asked;
 use crate::job::{Job, Tools};
 use crate::reading::Page;
-use features::Features;
-
-pub use cues::LABELS;
 
 /// The one classifier that there is.
 const MODEL: &str = "rules";
@@ -45,9 +37,6 @@ pub(crate) struct Wanted {
     split: bool,
     call: String,
 }
-
-/// A label, and how sure the rules are of it.
-pub type Scored = (&'static str, f32);
 
 // === impl Wanted ===
 
@@ -180,8 +169,13 @@ fn wire((label, score): Scored, pages: Vec<pb::PageRange>) -> pb::DocumentClass 
 
 /// What a document of these pages is: all labels, the likeliest first. What is missing to 1 is the chance that it is none
 /// of them.
-pub fn scores(pages: &[&Page]) -> Vec<Scored> {
-    score::scores(&Features::of(pages))
+fn scores(pages: &[&Page]) -> Vec<Scored> {
+    let lines = pages.iter().flat_map(|page| &page.reading.lines);
+    let first = pages.first().map(|page| &page.reading);
+    polyphony_doctype::scores(
+        lines.map(|line| line.text.as_str()),
+        first.map(|page| page.height as f32 / page.width.max(1) as f32),
+    )
 }
 
 /// The parts of a document: pages that follow one another and are most likely the same.

@@ -16,7 +16,7 @@
 //! Engines never see gRPC; adapters never see models.
 
 mod batch;
-pub mod classify;
+mod classify;
 pub mod config;
 mod convert;
 pub mod document;

@@ -4,10 +4,10 @@
 //! among that of all labels and of none of them: `exp(e) / (exp(NONE) + sum of exp(e of each label))`. So scores add up to
 //! less than 1, what is missing is the chance that it is none of them, and twice the evidence is not twice the score.
 
-use super::Scored;
-use super::cues::{CUES, Cue, LABELS};
-use super::features::Features;
-use super::shapes::shapes;
+use crate::Scored;
+use crate::cues::{CUES, Cue, LABELS};
+use crate::features::Features;
+use crate::shapes::shapes;
 
 /// The evidence that a document needs to be as likely something as nothing.
 const NONE: f32 = 2.5;
@@ -19,7 +19,7 @@ const MOST: f32 = 9.0;
 const FEWEST: usize = 4;
 
 /// All labels with their scores, the likeliest first.
-pub(super) fn scores(features: &Features) -> Vec<Scored> {
+pub(crate) fn scores(features: &Features) -> Vec<Scored> {
     let mut evidence: Vec<Scored> = LABELS.iter().map(|label| (*label, 0.0)).collect();
     let mut give = |label: &str, weight: f32| {
         if let Some((_, sum)) = evidence.iter_mut().find(|(name, _)| *name == label) {

@@ -1,11 +1,10 @@
 //! What the rules look at: the words of a document, and the shape of its lines.
 
-use super::mrz;
-use crate::reading::Page;
+use crate::mrz;
 
 /// A document as the rules see it.
 #[derive(Debug, Default)]
-pub(super) struct Features {
+pub(crate) struct Features {
     /// Words in lower case, parted by single spaces, with one at each end; signs are spaces too.
     words: String,
     /// The same of the first lines.
@@ -15,25 +14,25 @@ pub(super) struct Features {
     /// Each line in lower case.
     lines: Vec<String>,
     /// How many words there are.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// The share of lines that end with an amount of money.
-    pub(super) priced: f32,
+    pub(crate) priced: f32,
     /// How many they are.
-    pub(super) prices: usize,
+    pub(crate) prices: usize,
     /// The share of lines that end with a colon, or leave room to fill in.
-    pub(super) blanks: f32,
+    pub(crate) blanks: f32,
     /// The share of lines that look like code.
-    pub(super) code: f32,
+    pub(crate) code: f32,
     /// The share of its signs among all that is written.
-    pub(super) signs: f32,
+    pub(crate) signs: f32,
     /// Amounts with a unit of the kitchen.
-    pub(super) measures: usize,
+    pub(crate) measures: usize,
     /// The median line has so many characters.
-    pub(super) median_line: usize,
+    pub(crate) median_line: usize,
     /// How much higher than wide the first page is.
-    pub(super) slim: f32,
+    pub(crate) slim: f32,
     /// A machine-readable zone whose check figures are right.
-    pub(super) mrz: bool,
+    pub(crate) mrz: bool,
 }
 
 /// Lines that are the head of a document.
@@ -49,21 +48,7 @@ const UNITS: [&str; 22] = [
 // === impl Features ===
 
 impl Features {
-    pub(super) fn of(pages: &[&Page]) -> Self {
-        let lines: Vec<&str> = pages
-            .iter()
-            .flat_map(|page| &page.reading.lines)
-            .map(|line| line.text.as_str())
-            .filter(|text| !text.trim().is_empty())
-            .collect();
-        let mut features = Self::of_lines(&lines);
-        if let Some(page) = pages.first() {
-            features.slim = page.reading.height as f32 / page.reading.width.max(1) as f32;
-        }
-        features
-    }
-
-    pub(super) fn of_lines(lines: &[&str]) -> Self {
+    pub(crate) fn of_lines(lines: &[&str]) -> Self {
         if lines.is_empty() {
             return Self::default();
         }
@@ -99,18 +84,18 @@ impl Features {
     }
 
     /// Whether the phrase stands in the document.
-    pub(super) fn has(&self, phrase: &str) -> bool {
+    pub(crate) fn has(&self, phrase: &str) -> bool {
         let long = phrase.chars().filter(|character| *character != ' ').count() >= LONG;
         stands_in(&self.words, phrase) || (long && self.squashed.contains(&phrase.replace(' ', "")))
     }
 
     /// Whether it stands in the first lines.
-    pub(super) fn has_at_head(&self, phrase: &str) -> bool {
+    pub(crate) fn has_at_head(&self, phrase: &str) -> bool {
         stands_in(&self.head, phrase)
     }
 
     /// Whether a line begins with it.
-    pub(super) fn has_line(&self, beginning: &str) -> bool {
+    pub(crate) fn has_line(&self, beginning: &str) -> bool {
         self.lines.iter().any(|line| {
             line.trim_start_matches(|character: char| !character.is_alphanumeric())
                 .strip_prefix(beginning)
@@ -119,13 +104,13 @@ impl Features {
     }
 
     /// How often these words stand in it, in a hundred words.
-    pub(super) fn rate(&self, words: &[&str]) -> f32 {
+    pub(crate) fn rate(&self, words: &[&str]) -> f32 {
         let found = self.words.split(' ').filter(|word| words.contains(word)).count();
         100.0 * found as f32 / self.count.max(1) as f32
     }
 
     /// How many of these words stand in it.
-    pub(super) fn kinds(&self, words: &[&str]) -> usize {
+    pub(crate) fn kinds(&self, words: &[&str]) -> usize {
         words.iter().filter(|word| stands_in(&self.words, word)).count()
     }
 }

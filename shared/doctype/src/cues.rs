@@ -2,7 +2,7 @@
 
 /// Something that is said in documents of a kind.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Cue {
+pub(crate) enum Cue {
     /// These words, one after another, anywhere.
     Phrase(&'static str, f32),
     /// A line that begins so.
@@ -29,7 +29,7 @@ pub const LABELS: [&str; 13] = [
 ];
 
 /// What is said in each kind of document: English first, then the plainest words of other languages.
-pub(super) const CUES: [(&str, &[Cue]); 12] = [
+pub(crate) const CUES: [(&str, &[Cue]); 12] = [
     (
         "bank_statement",
         &[

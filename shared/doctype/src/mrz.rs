@@ -2,7 +2,7 @@
 //! by its check figures.
 
 /// Whether two or three lines that follow one another are such a zone.
-pub(super) fn is_in(lines: &[&str]) -> bool {
+pub(crate) fn is_in(lines: &[&str]) -> bool {
     let zones: Vec<Option<String>> = lines.iter().map(|line| zone(line)).collect();
     zones.windows(2).any(|pair| match pair {
         // Number and its figure, date of birth and its, date of expiry and its, stand in the second line of a passport.

@@ -1,9 +1,9 @@
 //! What tells a kind of document by its shape, and by how often words of a sort stand in it.
 
-use super::features::Features;
+use crate::features::Features;
 
 /// The evidence that its shape gives.
-pub(super) fn shapes(features: &Features) -> Vec<(&'static str, f32)> {
+pub(crate) fn shapes(features: &Features) -> Vec<(&'static str, f32)> {
     let mut found = Vec::new();
     if features.mrz {
         found.push(("id_document", 8.0));
