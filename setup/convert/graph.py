@@ -30,14 +30,19 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=f"{operator}_{len(self.nodes)}", **attributes))
         return next(output for output in outputs if output)
 
-    def write(self, path: Path, inputs: dict, outputs: dict, notes: dict) -> None:
-        """`inputs` and `outputs` are float tensors by name and shape; `notes` become metadata, in order."""
+    def write(self, path: Path, inputs: dict, outputs: dict, notes: dict, whole: tuple = ()) -> None:
+        """`inputs` and `outputs` are tensors by name and shape, of floats but for those in `whole`, which are int64;
+        `notes` become metadata, in order."""
 
         def values(shapes):
-            return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+            kinds = {name: TensorProto.INT64 if name in whole else TensorProto.FLOAT for name in shapes}
+            return [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in shapes.items()]
 
         graph = helper.make_graph(self.nodes, self.name, values(inputs), values(outputs), self.initializers)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="polyphony")
+        # Operators beyond ONNX's own, all of whose sets are at version 1.
+        others = sorted({node.domain for node in self.nodes} - {""})
+        opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in others)]
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="polyphony")
         model.ir_version = IR_VERSION
         model.producer_version = ""
         for key, value in notes.items():

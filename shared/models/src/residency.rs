@@ -127,6 +127,36 @@ impl Residents {
         })
     }
 
+    /// As [`add`](Self::add); but a model that another service of this process added the same way is used together with
+    /// it, so that it is in memory once. The first one's loader loads it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Twice`] if what was added before is for another task or engine.
+    pub fn add_shared<T: Send + Sync + 'static>(
+        &self,
+        spec: Spec,
+        on_disk: impl Fn() -> bool + Send + Sync + 'static,
+        load: impl Fn() -> Result<Loaded<T>, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
+    ) -> Result<Residency<T>, Error> {
+        let wanted = spec.clone();
+        match self.add(spec, on_disk, load) {
+            Err(Error::Twice(model)) => {
+                let there = self.shared.book().slot(&model)?.spec.clone();
+                // What it takes in memory is another number once it is loaded.
+                if (there.task, there.engine) != (wanted.task, wanted.engine) {
+                    return Err(Error::Twice(model));
+                }
+                Ok(Residency {
+                    residents: self.clone(),
+                    model,
+                    loads: PhantomData,
+                })
+            }
+            added => added,
+        }
+    }
+
     /// All models, by name. Asks `on_disk` of those that are not in memory.
     pub fn list(&self) -> Vec<Status> {
         // The question of what is on disk may take its time; it is asked after the book is closed.

@@ -305,6 +305,29 @@ async fn a_model_that_is_not_on_disk_is_absent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn services_that_share_a_model_have_it_in_memory_once() {
+    let world = Arc::new(World::default());
+    let residents = residents(None);
+    let shared = || {
+        let world = Arc::clone(&world);
+        residents.add_shared(spec("a", 1), || true, move || world.load())
+    };
+    let (one, other) = (shared().expect("a new model"), shared().expect("the same model"));
+    let (one, other) = (
+        one.lease().await.expect("a lease"),
+        other.lease().await.expect("a lease"),
+    );
+    assert_eq!((one.number, other.number), (0, 0));
+    assert_eq!((world.alive(), residents.memory_bytes()), (1, 1));
+    let another = Spec {
+        engine: "other".into(),
+        ..spec("a", 1)
+    };
+    let refused = residents.add_shared::<Model>(another, || true, || Err("never loaded".into()));
+    assert!(matches!(refused, Err(Error::Twice(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_left_running_when_the_residents_are_gone() {
     let world = Arc::new(World::default());
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();

@@ -10,6 +10,7 @@ use crate::{Entry, Error, Installed, Loaded, ModelRef, Residents, Spec, Store};
 /// Puts a roster together.
 pub struct RosterBuilder<T, K> {
     inner: Inner<T, K>,
+    shared: bool,
 }
 
 // === impl RosterBuilder ===
@@ -23,7 +24,14 @@ impl<T: Send + Sync + 'static, K: Send + 'static> RosterBuilder<T, K> {
             describe,
             nothing,
         };
-        Self { inner }
+        Self { inner, shared: false }
+    }
+
+    /// The models added after this may be those of another service of this process, and are then in memory once.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
     }
 
     /// The model for requests that name none.
@@ -48,7 +56,12 @@ impl<T: Send + Sync + 'static, K: Send + 'static> RosterBuilder<T, K> {
         let on_disk: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(on_disk);
         let (model, engine) = (spec.model.clone(), spec.engine.clone());
         let asked = Arc::clone(&on_disk);
-        let residency = self.inner.residents.add(spec, move || asked(), load)?;
+        let residents = &self.inner.residents;
+        let residency = if self.shared {
+            residents.add_shared(spec, move || asked(), load)?
+        } else {
+            residents.add(spec, move || asked(), load)?
+        };
         self.inner.candidates.push(Candidate {
             model,
             engine,
