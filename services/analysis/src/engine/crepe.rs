@@ -2,7 +2,7 @@
 //!
 //! Any graph of that shape will do, as `frames` \[B, 1024\] to `probabilities` \[B, 360\]; those of the set-up
 //! (`setup/convert/crepe.py`) do their convolutions in the frequency domain, which takes an eighth of the time. Frames
-//! are run in batches on sessions of one thread each. What happens before and after is [`pitch`](crate::pitch).
+//! are run in batches on sessions of one thread each. What happens before and after is [`pitch`].
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

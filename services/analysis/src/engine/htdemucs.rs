@@ -3,7 +3,7 @@
 //! Two kinds of exports are understood, told apart by their shapes, whatever their ports are called: whole ones, from
 //! `[1, C, L]` to `[1, S, C, L]`, and cores, which leave the transforms outside and take a spectrogram `[1, 2C, F, T]` beside
 //! the mix and give one for each stem beside its waveform (`layout`). Several graphs are a bag: used together, each for the
-//! stem that its file is named for, or all for all. What happens before and after is [`separation`](crate::separation).
+//! stem that its file is named for, or all for all. What happens before and after is [`separation`].
 
 mod layout;
 

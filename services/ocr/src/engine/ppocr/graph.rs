@@ -65,7 +65,7 @@ impl Work {
         let given = graph
             .initializer
             .iter()
-            .filter_map(|tensor| Some((tensor.name().to_owned(), tensor)));
+            .map(|tensor| (tensor.name().to_owned(), tensor));
         let made = graph
             .node
             .iter()

@@ -109,11 +109,9 @@ impl Kind {
     }
 
     fn joins(self, next: Self) -> bool {
-        match (self, next) {
-            (Self::Space, _) | (_, Self::Space) => false,
-            (Self::Han, Self::Other) | (Self::Other, Self::Han) => false,
-            _ => true,
-        }
+        let is_space = self == Self::Space || next == Self::Space;
+        let is_edge = matches!((self, next), (Self::Han, Self::Other) | (Self::Other, Self::Han));
+        !is_space && !is_edge
     }
 }
 
