@@ -11,6 +11,9 @@ use crate::folder::Folder;
 /// The longest text that is cut into tokens, in bytes. A model takes a few thousand tokens of it at most.
 pub const LONGEST_TEXT: usize = 1 << 20;
 
+/// The names of the token for what a vocabulary does not have: BERT's, and that of sentencepiece and RoBERTa.
+const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
+
 /// What to do with a text that has more tokens than the model takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Truncation {
@@ -97,6 +100,18 @@ impl Tokenizer {
                 range: (added == 0).then_some(start..end),
             })
             .collect())
+    }
+
+    /// The share of a text's tokens that are in the vocabulary, 0 to 1: what is written in a script that the model was not
+    /// trained on is mostly unknown to it. 1 for a text without tokens.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a text that is too large.
+    pub fn known(&self, text: &str) -> Result<f32, Error> {
+        let encoding = self.part(text, Input::Text(0))?;
+        let is_unknown = |id: &&u32| UNKNOWN.iter().any(|name| self.inner.token_to_id(name) == Some(**id));
+        let unknown = encoding.get_ids().iter().filter(is_unknown).count();
+        Ok(1.0 - unknown as f32 / encoding.len().max(1) as f32)
     }
 
     /// The text of tokens; without `special`, those that the model adds are left out.
