@@ -47,18 +47,13 @@ pub fn of_store(
     residents: Residents,
     config: &Config,
 ) -> Result<Aligners, polyphony_models::Error> {
-    let preferred = if config.model.is_empty() {
-        None
-    } else {
-        Some(config.model.parse()?)
-    };
     let choice = config.engine;
     // A neural model is better than none.
     let rank = |entry: &Entry| u32::from(entry.engine == dtw::NAME);
     let (runtime, config) = (Runtime::new(&config.inference), config.clone());
     let describe = |engine: &Arc<dyn Engine>| engine.info().clone();
     let roster = Roster::builder(residents, describe, NOTHING)
-        .prefer(preferred)
+        .prefer_named(&config.model)?
         .add_task(
             store,
             "align",
@@ -67,12 +62,7 @@ pub fn of_store(
             |installed| foretell(installed).map(Some),
             move |installed| {
                 let engine = load(installed, &config, &runtime)?;
-                let device = Some(engine.info().made.device.clone());
-                Ok(Loaded {
-                    value: engine,
-                    memory_bytes: None,
-                    device,
-                })
+                Ok(Loaded::on(engine.info().made.device.clone(), engine))
             },
         )?;
     Ok(roster.build())
@@ -104,13 +94,13 @@ fn open_dtw(installed: &Installed) -> Result<Dtw, BoxError> {
         .path(LIBRARY)
         .ok_or("the model has no library of espeak-ng")?;
     let folder = library.parent().map(PathBuf::from).unwrap_or_default();
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     Ok(Dtw::new(polyphony_espeak::Espeak::open(&folder)?, model, digest))
 }
 
 /// What a model's own files say about it, and what is known besides.
 fn foretell(installed: &Installed) -> Result<EngineInfo, BoxError> {
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     match installed.engine.as_str() {
         ctc::NAME => {
             let languages = languages(&model);
@@ -127,11 +117,4 @@ fn languages(model: &str) -> Vec<String> {
     known.map_or_else(Vec::new, |(_, languages)| {
         languages.iter().map(|language| (*language).to_owned()).collect()
     })
-}
-
-fn names(installed: &Installed) -> (String, String) {
-    (
-        installed.model.id.to_string(),
-        format!("sha256:{}", installed.digest),
-    )
 }

@@ -1,11 +1,9 @@
 //! The keys of the aligner: `[align]`, and the sections it shares with the rest of the mesh, `[models]` and
 //! `[inference]`.
 
-use std::num::NonZeroUsize;
-use std::thread;
-use std::time::Duration;
-
+use polyphony_chassis::Checks;
 use polyphony_chassis::config::ServerConfig;
+use polyphony_chassis::places::or_each_core;
 use polyphony_config::{HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
 use polyphony_models::ModelsConfig;
@@ -57,9 +55,6 @@ pub enum EngineChoice {
     Dtw,
 }
 
-/// The runtime has 512 threads for work that blocks; some are left for models and files.
-const MOST_THREADS: usize = 448;
-
 // === impl Config ===
 
 impl Config {
@@ -81,38 +76,23 @@ impl Config {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
-            let message = "must be the name of a model, as \"espeak-ng-dtw\"";
-            return Err(layers.invalid("align.model", message));
-        }
-        for (key, value) in [
-            ("align.stream_idle", self.stream_idle),
-            ("align.max_align_duration", self.max_align_duration),
-        ] {
-            if value.get() < Duration::from_secs(1) {
-                return Err(layers.invalid(key, "must be at least 1s"));
-            }
-        }
-        if self.streams() + self.workers() > MOST_THREADS {
-            let message =
-                format!("must be at most {MOST_THREADS} together with align.workers: each holds a thread");
-            return Err(layers.invalid("align.max_streams", message));
-        }
-        Ok(())
+        let checks = Checks::of(layers, "align");
+        checks.model("model", &self.model, "espeak-ng-dtw")?;
+        checks.seconds([
+            ("stream_idle", self.stream_idle),
+            ("max_align_duration", self.max_align_duration),
+        ])?;
+        checks.threads(self.streams(), self.workers())
     }
 
     /// Streams at once.
     pub fn streams(&self) -> usize {
-        if self.max_streams == 0 {
-            4 * cores()
-        } else {
-            self.max_streams
-        }
+        or_each_core(self.max_streams, 4)
     }
 
     /// Recordings at once.
     pub fn workers(&self) -> usize {
-        if self.workers == 0 { cores() } else { self.workers }
+        or_each_core(self.workers, 1)
     }
 }
 
@@ -133,8 +113,4 @@ impl Default for Config {
             inference: InferenceConfig::default(),
         }
     }
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use polyphony_align::{Align, Config};
-use polyphony_chassis::{Admission, Program, Readiness, Runtime, Shutdown};
-use polyphony_config::{Layers, Sources};
+use polyphony_align::Align;
 use polyphony_proto::align::v1 as pb;
 use polyphony_proto::align::v1::align_service_client::AlignServiceClient;
+use polyphony_proto::align::v1::align_service_server::SERVICE_NAME;
 use polyphony_proto::types::v1 as types;
-use tokio::net::TcpListener;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -23,44 +21,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 /// Serves with these settings, as flags would set them, above those of the environment.
 pub(crate) async fn program(settings: &[&str]) -> Client {
-    let sources = Sources {
-        search: Vec::new(),
-        ..Sources::of_process(
-            None,
-            settings.iter().map(|setting| (*setting).to_owned()).collect(),
-        )
-    };
-    let config = Config::read(&Layers::load(sources).expect("layers")).expect("a config");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("an address"));
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(64),
-        residents: Default::default(),
-    };
-    tokio::spawn(async move {
-        let _trigger = trigger;
-        Align::run(config, runtime, listener).await.expect("runs")
-    });
-    let ready = async {
-        while readiness.is_serving("polyphony.align.v1.AlignService") != Some(true) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    if tokio::time::timeout(Duration::from_secs(10), ready)
-        .await
-        .is_err()
-    {
-        panic!(
-            "not ready: {:?}; `make setup` installs what is missing",
-            readiness.not_ready()
-        );
-    }
-    let channel = Channel::from_shared(uri).expect("a uri").connect().await;
-    AlignServiceClient::new(channel.expect("connects")).max_decoding_message_size(64 << 20)
+    let running = polyphony_harness::program::<Align>(SERVICE_NAME, settings).await;
+    AlignServiceClient::new(running.channel().await).max_decoding_message_size(64 << 20)
 }
 
 pub(crate) fn inline(bytes: impl Into<Vec<u8>>) -> Option<types::Media> {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use polyphony_error::Fault;
 use polyphony_inference::Runtime;
-use polyphony_models::{
-    BoxError, Chosen, Installed, Loaded, ModelRef, Present, Provenance, Residents, Roster, Store,
-};
+use polyphony_models::{BoxError, Chosen, Installed, Loaded, Present, Provenance, Residents, Roster, Store};
 use tokio::task;
 
 use crate::config::Config;
@@ -57,7 +55,7 @@ impl Analyzers {
                 |engine: &Arc<dyn PitchEngine>| engine.provenance().clone(),
                 NO_PITCH,
             )
-            .prefer(preferred(&config.pitch_model)?)
+            .prefer_named(&config.pitch_model)?
             .add_task(
                 store,
                 "pitch",
@@ -66,8 +64,7 @@ impl Analyzers {
                 nothing_known,
                 move |installed| {
                     let engine = crepe::load(installed, &runtime, &inference)?;
-                    let device = engine.provenance().device.clone();
-                    Ok(loaded(engine, device))
+                    Ok(Loaded::on(engine.provenance().device.clone(), engine))
                 },
             )?
             .build()
@@ -79,7 +76,7 @@ impl Analyzers {
                 |engine: &Arc<dyn SeparationEngine>| engine.provenance().clone(),
                 NO_SEPARATION,
             )
-            .prefer(preferred(&config.separation_model)?)
+            .prefer_named(&config.separation_model)?
             .add_task(
                 store,
                 "separation",
@@ -88,8 +85,7 @@ impl Analyzers {
                 nothing_known,
                 move |installed| {
                     let engine = htdemucs::load(installed, &runtime, &inference)?;
-                    let device = engine.provenance().device.clone();
-                    Ok(loaded(engine, device))
+                    Ok(Loaded::on(engine.provenance().device.clone(), engine))
                 },
             )?
             .build()
@@ -159,20 +155,5 @@ impl fmt::Debug for Analyzers {
             .field("pitch", &self.pitch)
             .field("separation", &self.separation)
             .finish_non_exhaustive()
-    }
-}
-
-fn preferred(model: &str) -> Result<Option<ModelRef>, polyphony_models::Error> {
-    match model {
-        "" => Ok(None),
-        name => Ok(Some(name.parse()?)),
-    }
-}
-
-const fn loaded<T>(value: T, device: String) -> Loaded<T> {
-    Loaded {
-        value,
-        memory_bytes: None,
-        device: Some(device),
     }
 }

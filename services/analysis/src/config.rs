@@ -1,11 +1,9 @@
 //! The keys of the analyser: `[analysis]`, and the sections it shares with the rest of the mesh, `[models]` and
 //! `[inference]`.
 
-use std::num::NonZeroUsize;
-use std::thread;
-use std::time::Duration;
-
+use polyphony_chassis::Checks;
 use polyphony_chassis::config::ServerConfig;
+use polyphony_chassis::places::or_each_core;
 use polyphony_config::{HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
 use polyphony_models::ModelsConfig;
@@ -44,9 +42,6 @@ pub struct Config {
     pub inference: InferenceConfig,
 }
 
-/// The runtime has 512 threads for work that blocks; some are left for models and files.
-const MOST_THREADS: usize = 448;
-
 // === impl Config ===
 
 impl Config {
@@ -68,42 +63,24 @@ impl Config {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        for (key, model) in [
-            ("analysis.pitch_model", &self.pitch_model),
-            ("analysis.separation_model", &self.separation_model),
-        ] {
-            if !model.is_empty() && model.parse::<polyphony_models::ModelRef>().is_err() {
-                return Err(layers.invalid(key, "must be the name of a model, as \"crepe-tiny\""));
-            }
-        }
-        for (key, value) in [
-            ("analysis.stream_idle", self.stream_idle),
-            ("analysis.max_audio_duration", self.max_audio_duration),
-        ] {
-            if value.get() < Duration::from_secs(1) {
-                return Err(layers.invalid(key, "must be at least 1s"));
-            }
-        }
-        if self.streams() + self.workers() > MOST_THREADS {
-            let message =
-                format!("must be at most {MOST_THREADS} together with analysis.workers: each holds a thread");
-            return Err(layers.invalid("analysis.max_streams", message));
-        }
-        Ok(())
+        let checks = Checks::of(layers, "analysis");
+        checks.model("pitch_model", &self.pitch_model, "crepe-tiny")?;
+        checks.model("separation_model", &self.separation_model, "htdemucs")?;
+        checks.seconds([
+            ("stream_idle", self.stream_idle),
+            ("max_audio_duration", self.max_audio_duration),
+        ])?;
+        checks.threads(self.streams(), self.workers())
     }
 
     /// Streams at once.
     pub fn streams(&self) -> usize {
-        if self.max_streams == 0 {
-            4 * cores()
-        } else {
-            self.max_streams
-        }
+        or_each_core(self.max_streams, 4)
     }
 
     /// Recordings at once.
     pub fn workers(&self) -> usize {
-        if self.workers == 0 { cores() } else { self.workers }
+        or_each_core(self.workers, 1)
     }
 }
 
@@ -124,8 +101,4 @@ impl Default for Config {
             inference: InferenceConfig::default(),
         }
     }
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

@@ -1,26 +1,29 @@
 //! The adapter: convert, call, convert. What happens to the audio is in `whole` and in the files below.
 
 mod features;
-mod hearing;
 mod pitch;
 mod separate;
 mod stems;
 
 use std::sync::Arc;
 
+use polyphony_audio::stream::Format;
 use polyphony_chassis::RequestId;
-use polyphony_chassis::duplex::{Idle, Replies};
+use polyphony_chassis::duplex::{Idle, Replies, Stop};
 use polyphony_chassis::places::Places;
+use polyphony_error::Fault;
 use polyphony_models::{Present, Provenance};
 use polyphony_proto::analysis::v1 as pb;
 use polyphony_proto::analysis::v1::analysis_service_server::AnalysisService;
 use polyphony_proto::types::v1 as types;
+use polyphony_wire::hearing::Hearing;
 use polyphony_wire::{audio, degradation, media, wire_duration};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::analyzers::Analyzers;
 use crate::config::Config;
 use crate::convert;
+use crate::engine;
 use crate::features::Feature;
 use crate::whole::{self, Call, FIELD};
 
@@ -70,6 +73,11 @@ impl Shared {
             after: self.config.stream_idle.get(),
             key: "analysis.stream_idle",
         }
+    }
+
+    fn hearing(&self, format: Format) -> Result<Hearing, Fault> {
+        let longest = self.config.max_stream_duration.get();
+        Hearing::new(format, longest, "config.explicit_decoding")
     }
 }
 
@@ -188,6 +196,12 @@ impl AnalysisService for Service {
             max_audio_duration: Some(wire_duration(config.max_audio_duration.get())),
             max_message_bytes: config.server.limits.receive().bytes(),
         }))
+    }
+}
+
+impl From<engine::Error> for Stop {
+    fn from(error: engine::Error) -> Self {
+        Fault::from(error).into()
     }
 }
 

@@ -153,7 +153,12 @@ async fn capabilities_tell_models_features_and_limits() {
 #[tokio::test]
 async fn without_onnx_runtime_features_are_served_and_pitch_says_what_is_missing() {
     let served = served(&["inference.onnxruntime=/nowhere/libonnxruntime.so"]).await;
-    assert_eq!(served.readiness.is_serving(crate::support::SERVICE), Some(true));
+    assert_eq!(
+        served
+            .readiness
+            .is_serving(polyphony_proto::analysis::v1::analysis_service_server::SERVICE_NAME),
+        Some(true)
+    );
     let bytes = wav_of(sine(440.0, 1.0, 16_000), 16_000, 1);
     served
         .features(features(&[Kind::Rms]), bytes.clone())

@@ -3,19 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use polyphony_analysis::{Analysis, Config};
+use polyphony_analysis::Analysis;
 use polyphony_audio::pcm::{Pcm, SampleRate, Spec};
 use polyphony_audio::write::{WavFormat, wav};
 use polyphony_chassis::accept::Ended;
-use polyphony_chassis::{Admission, Program, Readiness, Runtime, Shutdown, Trigger};
-use polyphony_config::{Layers, Sources};
+use polyphony_chassis::{Readiness, Trigger};
 use polyphony_proto::analysis::v1 as pb;
 use polyphony_proto::analysis::v1::FeatureKind as Kind;
 use polyphony_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use polyphony_proto::analysis::v1::analysis_service_server::SERVICE_NAME;
 use polyphony_proto::types::v1 as types;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -42,9 +40,6 @@ pub(crate) type Client = AnalysisServiceClient<Channel>;
 
 /// A client is told within this.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
-/// Long for what takes a moment on a busy machine, short for what would never come.
-const PATIENCE: Duration = Duration::from_secs(20);
-pub(crate) const SERVICE: &str = "polyphony.analysis.v1.AnalysisService";
 
 /// A running program.
 pub(crate) struct Served {
@@ -63,37 +58,13 @@ pub(crate) async fn served(settings: &[&str]) -> Served {
         let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("served-store");
         flags.push(format!("models.dir={}", store.display()));
     }
-    let sources = Sources {
-        search: Vec::new(),
-        ..Sources::of_process(None, flags)
-    };
-    let config = Config::read(&Layers::load(sources).expect("layers")).expect("a config");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("an address"));
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(64),
-        residents: Default::default(),
-    };
-    let ended = tokio::spawn(async move { Analysis::run(config, runtime, listener).await.expect("runs") });
-    let ready = async {
-        while readiness.is_serving(SERVICE) != Some(true) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if timeout(PATIENCE, ready).await.is_err() {
-        panic!("not ready: {:?}", readiness.not_ready());
-    }
-    let channel = Channel::from_shared(uri).expect("a uri").connect().await;
-    let client = AnalysisServiceClient::new(channel.expect("connects")).max_decoding_message_size(64 << 20);
+    let running = polyphony_harness::program::<Analysis>(SERVICE_NAME, &flags).await;
+    let client = AnalysisServiceClient::new(running.channel().await).max_decoding_message_size(64 << 20);
     Served {
         client,
-        readiness,
-        trigger,
-        ended,
+        readiness: running.readiness,
+        trigger: running.trigger,
+        ended: running.ended,
     }
 }
 

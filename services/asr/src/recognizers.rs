@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polyphony_error::Fault;
-use polyphony_models::{Chosen, Loaded, ModelRef, Residents, Roster, RosterBuilder, Spec};
+use polyphony_models::{Chosen, Loaded, Residents, Roster, RosterBuilder, Spec};
 use tokio::task;
 
 use crate::domain::EngineInfo;
@@ -76,12 +76,6 @@ impl Builder {
         }
     }
 
-    /// The model for requests that name none.
-    pub fn prefer(mut self, model: Option<ModelRef>) -> Self {
-        self.roster = self.roster.prefer(model);
-        self
-    }
-
     /// Adds a model, better than all that are added later. `known` is asked what can be said of it while it is not in
     /// memory.
     ///
@@ -116,12 +110,8 @@ fn shelf(
 ) -> Result<Loaded<Shelf>, BoxError> {
     let vad = vad()?;
     let engine = load(&vad)?;
-    let device = Some(engine.info().made.device.clone());
-    Ok(Loaded {
-        value: Shelf { engine, vad },
-        memory_bytes: None,
-        device,
-    })
+    let device = engine.info().made.device.clone();
+    Ok(Loaded::on(device, Shelf { engine, vad }))
 }
 
 impl fmt::Debug for Builder {

@@ -18,12 +18,12 @@ use polyphony_asr::recognizers::Builder;
 use polyphony_asr::vad::{FRAME, Vad, VoiceActivity};
 use polyphony_asr::{Error, serve};
 use polyphony_chassis::accept::Ended;
-use polyphony_chassis::{Admission, Readiness, Runtime, Server, Shutdown, Trigger};
+use polyphony_chassis::{Server, Trigger};
 use polyphony_models::{Provenance, ResidencyPolicy, Residents, Spec};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_client::AsrServiceClient;
+use polyphony_proto::asr::v1::asr_service_server::SERVICE_NAME;
 use polyphony_proto::google::longrunning::operations_client::OperationsClient;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -197,36 +197,17 @@ pub(crate) async fn served(config: Config, step: Duration) -> Served {
         .add(spec, || None, || true, move |_| Ok(Arc::clone(&engine)))
         .expect("once")
         .build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("an address"));
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(512),
-        residents: Default::default(),
-    };
-    let server = Server::new("asr", &config.server);
-    let ended = tokio::spawn(async move {
+    let running = polyphony_harness::running(SERVICE_NAME, |runtime, listener| {
+        let server = Server::new("asr", &config.server);
         serve(server, config, recognizers, runtime, listener)
-            .await
-            .expect("serves")
     });
-    while readiness.is_serving("polyphony.asr.v1.AsrService") != Some(true) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let channel = Channel::from_shared(uri)
-        .expect("a uri")
-        .connect()
-        .await
-        .expect("connects");
-    let client = AsrServiceClient::new(channel.clone());
+    let running = running.await;
+    let channel = running.channel().await;
     Served {
-        client,
+        client: AsrServiceClient::new(channel.clone()),
         operations: OperationsClient::new(channel),
-        trigger,
-        ended,
+        trigger: running.trigger,
+        ended: running.ended,
         held,
     }
 }

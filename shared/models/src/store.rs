@@ -306,6 +306,11 @@ impl Store {
 // === impl Installed ===
 
 impl Installed {
+    /// What engines say of it in what they make: its name without the variant, and its digest.
+    pub fn names(&self) -> (String, String) {
+        (self.model.id.to_string(), format!("sha256:{}", self.digest))
+    }
+
     /// The path of one of its files; `None` if it has no such file.
     pub fn path(&self, file: &str) -> Option<PathBuf> {
         let found = self.files.iter().find(|record| record.path.as_str() == file)?;

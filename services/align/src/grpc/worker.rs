@@ -2,17 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use polyphony_audio::limits::Limits;
 use polyphony_audio::pcm::SampleRate;
-use polyphony_audio::resample::Resampler;
-use polyphony_audio::stream::{Format, StreamDecoder};
-use polyphony_chassis::duplex::{Gone, Inbox, Outbox, What, told};
+use polyphony_audio::stream::Format;
+use polyphony_chassis::duplex::{Inbox, Outbox, Stop, What};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::align::v1 as pb;
 use polyphony_proto::types::v1 as types;
-use polyphony_wire::{Spent, audio as wire_audio, receipt, wire_duration};
-use tonic::Status;
+use polyphony_wire::hearing::{Hearing, Mono};
+use polyphony_wire::{Spent, receipt, wire_duration};
 
 use crate::aligners::Aligner;
 use crate::config::Config;
@@ -28,8 +26,8 @@ pub(super) struct Worker {
     aligner: Aligner,
     session: Session,
     effective: Option<pb::StreamingAlignmentConfig>,
-    decoder: StreamDecoder,
-    resampler: Option<Resampler>,
+    hearing: Hearing,
+    mono: Mono,
     id: String,
     outbox: Outbox<pb::StreamingAlignResponse>,
     sequence: u64,
@@ -37,21 +35,10 @@ pub(super) struct Worker {
     words: u64,
     /// Whether audio came, so that the end of it can be missed.
     fed: bool,
-    samples: Vec<f32>,
     events: Vec<Event>,
     _place: StreamPlace,
 }
 
-/// Why a worker stops before its end.
-enum Stop {
-    /// Nobody reads any more.
-    Gone,
-    /// The client is told.
-    Failed(Status),
-}
-
-/// A stream without a limit ends before this.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Words in a message: with all their characters and phones they stay far below what clients accept.
 const MOST_WORDS: usize = 500;
 
@@ -73,26 +60,19 @@ impl Worker {
         cancel: &Cancel,
     ) -> Result<Self, Fault> {
         let longest = config.max_stream_duration.get();
-        let limits = Limits {
-            max_bytes: u64::MAX,
-            max_duration: if longest.is_zero() { FOREVER } else { longest },
-            ..Limits::default()
-        };
-        let decoder = StreamDecoder::new(format, limits)
-            .map_err(|error| wire_audio::fault(error, "streaming_config.config.explicit_decoding"))?;
+        let hearing = Hearing::new(format, longest, "streaming_config.config.explicit_decoding")?;
         Ok(Self {
             session: Session::new(&**aligner, &plan.plan.options, plan.lookahead, cancel)?,
             aligner,
             effective: Some(plan.effective),
-            decoder,
-            resampler: None,
+            hearing,
+            mono: Mono::new(SampleRate::SPEECH),
             id,
             outbox,
             sequence: 0,
             busy: Duration::ZERO,
             words: 0,
             fed: false,
-            samples: Vec::new(),
             events: Vec::new(),
             _place: place,
         })
@@ -106,10 +86,7 @@ impl Worker {
         let audio = time(self.session.samples());
         let engine = self.aligner.info().made.engine;
         metrics::aligned(engine, Mode::Stream, audio, self.busy, self.words);
-        match ended {
-            Ok(()) | Err(Stop::Gone) => {}
-            Err(Stop::Failed(status)) => self.outbox.fail(status),
-        }
+        self.outbox.end(ended);
         tracing::debug!(?audio, words = self.words, busy = ?self.busy, "stream over");
     }
 
@@ -133,7 +110,7 @@ impl Worker {
         match what {
             What::Message(Sent::Audio(bytes)) => {
                 self.fed |= !bytes.is_empty();
-                self.decoder.feed(&bytes).map_err(bad_audio)?;
+                self.hearing.feed(&bytes)?;
                 self.decode()
             }
             What::Message(Sent::Text(piece)) => {
@@ -143,10 +120,9 @@ impl Worker {
                     end,
                     speaker,
                 } = piece;
-                self.timed(|worker| worker.session.text(&content, (start, end), &speaker))
-                    .map_err(failed)
+                Ok(self.timed(|worker| worker.session.text(&content, (start, end), &speaker))?)
             }
-            What::Message(Sent::Marker(id)) => self.session.marker(id, &mut self.events).map_err(failed),
+            What::Message(Sent::Marker(id)) => Ok(self.session.marker(id, &mut self.events)?),
             What::End => self.end(),
             What::Silence(status) | What::Fail(status) => Err(Stop::Failed(status)),
         }
@@ -166,22 +142,10 @@ impl Worker {
 
     /// Hears the next block; false if the bytes so far hold none.
     fn hear(&mut self) -> Result<bool, Stop> {
-        let Some(block) = self.decoder.next_block().map_err(bad_audio)? else {
+        let Some(block) = self.hearing.next_block()? else {
             return Ok(false);
         };
-        let rate = block.spec().rate;
-        let mono = block.into_mono();
-        let resampler = match &mut self.resampler {
-            Some(resampler) => resampler,
-            none => none.insert(Resampler::new(rate, SampleRate::SPEECH).map_err(bad_audio)?),
-        };
-        self.samples.clear();
-        resampler
-            .push(mono.samples(), &mut self.samples)
-            .map_err(bad_audio)?;
-        self.session
-            .push(&self.samples, &mut self.events)
-            .map_err(failed)?;
+        self.session.push(self.mono.push(block)?, &mut self.events)?;
         Ok(true)
     }
 
@@ -189,23 +153,17 @@ impl Worker {
         if !self.fed {
             let fault =
                 Fault::invalid("audio", "is missing; a stream needs audio").with_reason("EMPTY_MEDIA");
-            return Err(Stop::Failed(fault.into()));
+            return Err(fault.into());
         }
-        self.decoder.finish();
+        self.hearing.finish();
         self.decode()?;
         self.timed(Self::finish)
     }
 
     /// Hears what the resampler holds back, and ends the session.
     fn finish(&mut self) -> Result<(), Stop> {
-        self.samples.clear();
-        if let Some(resampler) = &mut self.resampler {
-            resampler.finish(&mut self.samples).map_err(bad_audio)?;
-        }
-        self.session
-            .push(&self.samples, &mut self.events)
-            .map_err(failed)?;
-        self.session.finish(&mut self.events).map_err(failed)
+        self.session.push(self.mono.finish()?, &mut self.events)?;
+        Ok(self.session.finish(&mut self.events)?)
     }
 
     /// Does work, and counts the time that it takes.
@@ -270,17 +228,14 @@ impl Worker {
             lag_duration: Some(wire_duration(heard.saturating_sub(self.session.decided()))),
             event: Some(event),
         };
-        self.outbox.send(reply).map_err(|Gone| Stop::Gone)
+        Ok(self.outbox.send(reply)?)
     }
 }
 
-fn bad_audio(error: polyphony_audio::Error) -> Stop {
-    Stop::Failed(wire_audio::fault(error, "audio").into())
-}
+// === impl Stop ===
 
-fn failed(error: crate::Error) -> Stop {
-    match error {
-        crate::Error::Cancelled => Stop::Gone,
-        error => Stop::Failed(told(error.into())),
+impl From<crate::Error> for Stop {
+    fn from(error: crate::Error) -> Self {
+        Fault::from(error).into()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use polyphony_audio::pcm::Pcm;
-use polyphony_chassis::duplex::{self, Inbox, Outbox, Replies, What};
+use polyphony_chassis::duplex::{self, Inbox, Outbox, Replies, Stop, What};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_inference::Cancel;
@@ -13,12 +13,12 @@ use polyphony_proto::analysis::v1 as pb;
 use polyphony_proto::analysis::v1::streaming_features_request::Request;
 use polyphony_proto::analysis::v1::streaming_features_response::Event;
 use polyphony_proto::types::v1 as types;
-use polyphony_wire::{Spent, receipt, wire_duration};
+use polyphony_wire::hearing::{self, Hearing, Mono};
+use polyphony_wire::{Spent, another_config, no_config, receipt, wire_duration};
 use prost::bytes::Bytes;
 use tonic::Streaming;
 
 use super::Shared;
-use super::hearing::{self, Hearing, Mono, Stop};
 use crate::convert::features::Asked;
 use crate::convert::measured;
 use crate::features::loudness::LoudnessMeter;
@@ -53,10 +53,10 @@ pub(super) fn open(
     let idle = shared.idle();
     let begin = async move |first: pb::StreamingFeaturesRequest, outbox| {
         let Some(Request::Config(config)) = first.request else {
-            return Err(hearing::no_config(first.request.is_none()));
+            return Err(no_config("config", first.request.is_none()));
         };
         let asked = Asked::parse(Some(config))?;
-        let hearing = Hearing::new(asked.format, shared.config.max_stream_duration.get())?;
+        let hearing = shared.hearing(asked.format)?;
         let stream = FeatureStream::new(&asked.settings).map_err(Fault::internal)?;
         let worker = Worker {
             mono: Mono::new(asked.settings.rate),
@@ -78,7 +78,7 @@ pub(super) fn open(
 fn sent(message: pb::StreamingFeaturesRequest) -> Result<Bytes, Fault> {
     match message.request {
         Some(Request::Audio(bytes)) => hearing::piece(bytes),
-        Some(Request::Config(_)) => Err(hearing::another_config()),
+        Some(Request::Config(_)) => Err(another_config("config")),
         None => Err(Fault::invalid("request", "must be audio")),
     }
 }
@@ -93,10 +93,7 @@ impl Worker {
         let ended = self.serve(stream, &mut commands);
         let audio = self.hearing.duration();
         metrics::analysed(features::NAME, Mode::Stream, audio, self.busy);
-        match ended {
-            Ok(()) | Err(Stop::Gone) => {}
-            Err(Stop::Failed(status)) => self.outbox.fail(status),
-        }
+        self.outbox.end(ended);
         tracing::debug!(?audio, busy = ?self.busy, "stream over");
     }
 
@@ -126,7 +123,7 @@ impl Worker {
 
     /// Measures all blocks that the bytes so far hold; what follows from a block is told before the next.
     fn hear(&mut self, stream: &mut FeatureStream) -> Result<(), Stop> {
-        while let Some(block) = self.hearing.next()? {
+        while let Some(block) = self.hearing.next_block()? {
             let began = Instant::now();
             self.meter(&block)?;
             let samples = self.mono.push(block)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use polyphony_audio::pcm::SampleRate;
-use polyphony_chassis::duplex::{self, Idle, Inbox, Outbox, Replies, What};
+use polyphony_chassis::duplex::{self, Idle, Inbox, Outbox, Replies, Stop, What};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_inference::Cancel;
@@ -14,12 +14,12 @@ use polyphony_proto::analysis::v1 as pb;
 use polyphony_proto::analysis::v1::streaming_pitch_request::Request;
 use polyphony_proto::analysis::v1::streaming_pitch_response::Event;
 use polyphony_proto::types::v1 as types;
-use polyphony_wire::{Spent, marker, receipt, wire_duration};
+use polyphony_wire::hearing::{self, Hearing, Mono};
+use polyphony_wire::{Spent, another_config, marker, no_config, receipt, wire_duration};
 use prost::bytes::Bytes;
 use tonic::Streaming;
 
 use super::Shared;
-use super::hearing::{self, Hearing, Mono, Stop};
 use crate::analyzers::PitchModel;
 use crate::convert::pitch::{Asked, track};
 use crate::domain::PitchTrack;
@@ -67,10 +67,10 @@ pub(super) fn open(
     let idle: Idle = shared.idle();
     let begin = async move |first: pb::StreamingPitchRequest, outbox| {
         let Some(Request::Config(config)) = first.request else {
-            return Err(hearing::no_config(first.request.is_none()));
+            return Err(no_config("config", first.request.is_none()));
         };
         let asked = Asked::parse(Some(config))?;
-        let hearing = Hearing::new(asked.format, shared.config.max_stream_duration.get())?;
+        let hearing = shared.hearing(asked.format)?;
         let model = shared.analyzers.pitch(&asked.model).await?;
         let effective = asked.fit(model.provenance())?;
         let follower = model.follow(&asked.options, &cancel)?;
@@ -98,7 +98,7 @@ fn sent(message: pb::StreamingPitchRequest) -> Result<Sent, Fault> {
     match message.request {
         Some(Request::Audio(bytes)) => hearing::piece(bytes).map(Sent::Audio),
         Some(Request::Marker(id)) => marker(id).map(Sent::Marker),
-        Some(Request::Config(_)) => Err(hearing::another_config()),
+        Some(Request::Config(_)) => Err(another_config("config")),
         None => Err(Fault::invalid("request", "must be audio or marker")),
     }
 }
@@ -113,10 +113,7 @@ impl Worker {
         let ended = self.serve(follower, &mut commands);
         let (engine, audio) = (self.model.provenance().engine, self.hearing.duration());
         metrics::analysed(engine, Mode::Stream, audio, self.busy);
-        match ended {
-            Ok(()) | Err(Stop::Gone) => {}
-            Err(Stop::Failed(status)) => self.outbox.fail(status),
-        }
+        self.outbox.end(ended);
         tracing::debug!(?audio, busy = ?self.busy, "stream over");
     }
 
@@ -151,7 +148,7 @@ impl Worker {
 
     /// Follows all blocks that the bytes so far hold; what follows from a block is told before the next.
     fn hear(&mut self, follower: &mut dyn PitchFollower) -> Result<(), Stop> {
-        while let Some(block) = self.hearing.next()? {
+        while let Some(block) = self.hearing.next_block()? {
             let began = Instant::now();
             let samples = self.mono.push(block)?;
             self.received += samples.len() as u64;

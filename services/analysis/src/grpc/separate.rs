@@ -12,7 +12,7 @@ use polyphony_audio::encode;
 use polyphony_audio::limits::{Cancel as StopDecoding, Limits};
 use polyphony_audio::pcm::{Pcm, SampleRate};
 use polyphony_audio::stream::Format;
-use polyphony_chassis::duplex::told;
+use polyphony_chassis::duplex::{Stop, told};
 use polyphony_chassis::places::{Patience, WorkerPlace};
 use polyphony_error::Fault;
 use polyphony_inference::Cancel;
@@ -25,7 +25,6 @@ use tokio::sync::mpsc;
 use tokio::task;
 use tonic::Status;
 
-use super::hearing::Stop;
 use super::stems::Stems;
 use crate::analyzers::{Analyzers, SeparationModel};
 use crate::convert::separation::Asked;

@@ -7,16 +7,13 @@ use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::types::v1 as types;
-use polyphony_wire::marker;
+use polyphony_wire::{another_config, hearing, marker, no_config};
 use tonic::Streaming;
 
 use super::Shared;
 use super::worker::{Sent, Worker};
 use crate::convert::streaming::AskedStream;
 use crate::domain::Cancel;
-
-/// The largest piece of audio.
-const MOST_AUDIO: usize = 32 << 10;
 
 /// What the client reads.
 pub(crate) type Replies = duplex::Replies<pb::StreamingRecognizeResponse>;
@@ -53,31 +50,17 @@ fn config(first: pb::StreamingRecognizeRequest) -> Result<pb::StreamingRecogniti
     use pb::streaming_recognize_request::Request;
     match first.request {
         Some(Request::StreamingConfig(config)) => Ok(config),
-        Some(_) => Err(Fault::invalid(
-            "streaming_config",
-            "must be the first message of a stream",
-        )),
-        None => Err(Fault::invalid(
-            "streaming_config",
-            "is missing; the first message of a stream is its config",
-        )),
+        other => Err(no_config("streaming_config", other.is_none())),
     }
 }
 
 fn sent(message: pb::StreamingRecognizeRequest) -> Result<Sent, Fault> {
     use pb::streaming_recognize_request::Request;
     match message.request {
-        Some(Request::Audio(bytes)) if bytes.len() > MOST_AUDIO => Err(Fault::invalid(
-            "audio",
-            "must be at most 32 KiB in one message; send more, smaller ones",
-        )),
-        Some(Request::Audio(bytes)) => Ok(Sent::Audio(bytes)),
+        Some(Request::Audio(bytes)) => hearing::piece(bytes).map(Sent::Audio),
         Some(Request::Marker(id)) => marker(id).map(Sent::Marker),
         Some(Request::Flush(types::Flush {})) => Ok(Sent::Flush),
-        Some(Request::StreamingConfig(_)) => Err(Fault::invalid(
-            "streaming_config",
-            "must be sent once; open another stream for another config",
-        )),
+        Some(Request::StreamingConfig(_)) => Err(another_config("streaming_config")),
         None => Err(Fault::invalid("request", "must be audio, marker or flush")),
     }
 }

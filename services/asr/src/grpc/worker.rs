@@ -2,17 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use polyphony_audio::limits::Limits;
 use polyphony_audio::pcm::SampleRate;
-use polyphony_audio::resample::Resampler;
-use polyphony_audio::stream::StreamDecoder;
-use polyphony_chassis::duplex::{Gone, Inbox, Outbox, What, told};
+use polyphony_chassis::duplex::{Inbox, Outbox, Stop, What};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
-use polyphony_wire::{Spent, audio as wire_audio, receipt, wire_duration};
+use polyphony_wire::hearing::{Hearing, Mono};
+use polyphony_wire::{Spent, receipt, wire_duration};
 use prost::bytes::Bytes;
-use tonic::Status;
 
 use crate::config::Config;
 use crate::convert::response;
@@ -36,29 +33,17 @@ pub(super) struct Worker {
     session: Session,
     view: View,
     effective: Option<pb::StreamingRecognitionConfig>,
-    decoder: StreamDecoder,
-    resampler: Option<Resampler>,
+    hearing: Hearing,
+    mono: Mono,
     id: String,
     outbox: Outbox<pb::StreamingRecognizeResponse>,
     sequence: u64,
     /// When what is being worked on arrived.
     arrived: Instant,
     busy: Duration,
-    samples: Vec<f32>,
     events: Vec<Event>,
     _place: StreamPlace,
 }
-
-/// Why a worker stops before its end.
-enum Stop {
-    /// Nobody reads any more.
-    Gone,
-    /// The client is told.
-    Failed(Status),
-}
-
-/// A stream without a limit ends before this.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 // === impl Worker ===
 
@@ -73,27 +58,20 @@ impl Worker {
         cancel: &Cancel,
     ) -> Result<Self, Fault> {
         let longest = config.max_stream_duration.get();
-        let limits = Limits {
-            max_bytes: u64::MAX,
-            max_duration: if longest.is_zero() { FOREVER } else { longest },
-            ..Limits::default()
-        };
-        let decoder = StreamDecoder::new(plan.format, limits)
-            .map_err(|error| wire_audio::fault(error, "streaming_config.config.explicit_decoding"))?;
+        let hearing = Hearing::new(plan.format, longest, "streaming_config.config.explicit_decoding")?;
         let (engine, vad) = (recognizer.engine.clone(), recognizer.vad.stream());
         Ok(Self {
             session: Session::new(plan.settings, engine, vad, cancel)?,
             recognizer,
             view: plan.view,
             effective: Some(plan.effective),
-            decoder,
-            resampler: None,
+            hearing,
+            mono: Mono::new(SampleRate::SPEECH),
             id,
             outbox,
             sequence: 0,
             arrived: Instant::now(),
             busy: Duration::ZERO,
-            samples: Vec::new(),
             events: Vec::new(),
             _place: place,
         })
@@ -107,10 +85,7 @@ impl Worker {
         let audio = session::time(self.session.received());
         let engine = self.recognizer.engine.info().made.engine;
         metrics::recognised(engine, Mode::Stream, audio, self.busy);
-        match ended {
-            Ok(()) | Err(Stop::Gone) => {}
-            Err(Stop::Failed(status)) => self.outbox.fail(status),
-        }
+        self.outbox.end(ended);
         tracing::debug!(?audio, utterances = self.session.utterances(), busy = ?self.busy, "stream over");
     }
 
@@ -131,16 +106,14 @@ impl Worker {
     fn step(&mut self, what: What<Sent>) -> Result<(), Stop> {
         match what {
             What::Message(Sent::Audio(bytes)) => {
-                self.decoder.feed(&bytes).map_err(bad_audio)?;
+                self.hearing.feed(&bytes)?;
                 self.decode()
             }
             What::Message(Sent::Marker(id)) => {
                 self.session.marker(id, &mut self.events);
                 Ok(())
             }
-            What::Message(Sent::Flush) => self
-                .timed(|worker| worker.session.flush(&mut worker.events))
-                .map_err(failed),
+            What::Message(Sent::Flush) => Ok(self.timed(|worker| worker.session.flush(&mut worker.events))?),
             What::End => self.end(),
             What::Silence(status) => {
                 // That the audio is cut off is no news here.
@@ -167,27 +140,15 @@ impl Worker {
 
     /// Hears the next block; false if the bytes so far hold none.
     fn hear(&mut self) -> Result<bool, Stop> {
-        let Some(block) = self.decoder.next_block().map_err(bad_audio)? else {
+        let Some(block) = self.hearing.next_block()? else {
             return Ok(false);
         };
-        let rate = block.spec().rate;
-        let mono = block.into_mono();
-        let resampler = match &mut self.resampler {
-            Some(resampler) => resampler,
-            none => none.insert(Resampler::new(rate, SampleRate::SPEECH).map_err(bad_audio)?),
-        };
-        self.samples.clear();
-        resampler
-            .push(mono.samples(), &mut self.samples)
-            .map_err(bad_audio)?;
-        self.session
-            .push(&self.samples, &mut self.events)
-            .map_err(failed)?;
+        self.session.push(self.mono.push(block)?, &mut self.events)?;
         Ok(true)
     }
 
     fn end(&mut self) -> Result<(), Stop> {
-        self.decoder.finish();
+        self.hearing.finish();
         let decoded = match self.decode() {
             Err(Stop::Failed(status)) if self.session.received() == 0 => return Err(Stop::Failed(status)),
             decoded => decoded,
@@ -202,14 +163,8 @@ impl Worker {
 
     /// Hears what the resampler holds back, and ends the session.
     fn finish(&mut self) -> Result<(), Stop> {
-        self.samples.clear();
-        if let Some(resampler) = &mut self.resampler {
-            resampler.finish(&mut self.samples).map_err(bad_audio)?;
-        }
-        self.session
-            .push(&self.samples, &mut self.events)
-            .map_err(failed)?;
-        self.session.finish(&mut self.events).map_err(failed)
+        self.session.push(self.mono.finish()?, &mut self.events)?;
+        Ok(self.session.finish(&mut self.events)?)
     }
 
     /// Does work, and counts the time that it takes.
@@ -273,17 +228,14 @@ impl Worker {
             lag_duration: Some(wire_duration(self.arrived.elapsed())),
             event: Some(event),
         };
-        self.outbox.send(reply).map_err(|Gone| Stop::Gone)
+        Ok(self.outbox.send(reply)?)
     }
 }
 
-fn bad_audio(error: polyphony_audio::Error) -> Stop {
-    Stop::Failed(wire_audio::fault(error, "audio").into())
-}
+// === impl Stop ===
 
-fn failed(error: crate::Error) -> Stop {
-    match error {
-        crate::Error::Cancelled => Stop::Gone,
-        error => Stop::Failed(told(error.into())),
+impl From<crate::Error> for Stop {
+    fn from(error: crate::Error) -> Self {
+        Fault::from(error).into()
     }
 }

@@ -50,17 +50,12 @@ impl Recognizers {
                     .map_err(|error| error.to_string())
             }
         };
-        let preferred = if config.model.is_empty() {
-            None
-        } else {
-            Some(config.model.parse()?)
-        };
         let choice = config.engine;
         // A neural model is better than none, and a larger one than a smaller.
         let rank = |entry: &Entry| u32::from(entry.engine == pocketsphinx::NAME);
         let (loading, config) = (Arc::clone(&vad), config.clone());
-        let mut builder = Builder::new(residents, vad, vad_ready).prefer(preferred);
-        builder.roster = builder.roster.add_task(
+        let mut builder = Builder::new(residents, vad, vad_ready);
+        builder.roster = builder.roster.prefer_named(&config.model)?.add_task(
             store,
             "asr",
             |engine| is_chosen(choice, engine),
@@ -91,7 +86,7 @@ fn load(
             .path(name)
             .ok_or_else(|| format!("the model has no {name}").into())
     };
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     match installed.engine.as_str() {
         whisper::NAME => Ok(Arc::new(WhisperEngine::load(
             &folder(installed),
@@ -127,19 +122,12 @@ fn load(
 
 /// What a model's own small files say about it.
 fn foretell(installed: &Installed) -> Result<Option<EngineInfo>, BoxError> {
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     match installed.engine.as_str() {
         whisper::NAME => Ok(whisper::foretell(&folder(installed), model, digest)?),
         pocketsphinx::NAME => Ok(Some(pocketsphinx::info(model, digest))),
         _ => Ok(None),
     }
-}
-
-fn names(installed: &Installed) -> (String, String) {
-    (
-        installed.model.id.to_string(),
-        format!("sha256:{}", installed.digest),
-    )
 }
 
 fn folder(installed: &Installed) -> whisper::Folder {

@@ -131,6 +131,17 @@ impl From<&Listing> for Spec {
 
 // === impl Loaded ===
 
+impl<T> Loaded<T> {
+    /// A model on this device that takes about what its [`Spec`] says.
+    pub const fn on(device: String, value: T) -> Self {
+        Self {
+            value,
+            memory_bytes: None,
+            device: Some(device),
+        }
+    }
+}
+
 impl<T> From<T> for Loaded<T> {
     fn from(value: T) -> Self {
         Self {

@@ -41,6 +41,15 @@ impl<T: Send + Sync + 'static, K: Send + 'static> RosterBuilder<T, K> {
         self
     }
 
+    /// The model for requests that name none, by its name; empty: the best on disk.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub fn prefer_named(self, name: &str) -> Result<Self, Error> {
+        let preferred = (!name.is_empty()).then(|| name.parse()).transpose()?;
+        Ok(self.prefer(preferred))
+    }
+
     /// Adds a model, better than all that are added later. `known` is asked what can be said of it while it is not in
     /// memory, `on_disk`, cheaply and often, whether there is something to load.
     ///

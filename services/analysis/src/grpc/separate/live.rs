@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 use polyphony_audio::pcm::Spec;
 use polyphony_audio::stream::Format;
-use polyphony_chassis::duplex::{self, Inbox, Outbox, Replies, What};
+use polyphony_chassis::duplex::{self, Inbox, Outbox, Replies, Stop, What};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_inference::Cancel;
 use polyphony_proto::analysis::v1 as pb;
 use polyphony_proto::analysis::v1::separate_response::Event;
 use polyphony_proto::analysis::v1::streaming_separate_request::Request;
-use polyphony_wire::wire_duration;
+use polyphony_wire::hearing::{self, Hearing};
+use polyphony_wire::{another_config, no_config, wire_duration};
 use prost::bytes::Bytes;
 use tonic::Streaming;
 
 use super::super::Shared;
-use super::super::hearing::{self, Hearing, Stop};
 use super::super::stems::Stems;
 use super::Work;
 use crate::analyzers::SeparationModel;
@@ -69,10 +69,10 @@ pub(in super::super) fn open(
     let idle = shared.idle();
     let begin = async move |first: pb::StreamingSeparateRequest, outbox| {
         let Some(Request::Config(config)) = first.request else {
-            return Err(hearing::no_config(first.request.is_none()));
+            return Err(no_config("config", first.request.is_none()));
         };
         let asked = Asked::parse(Some(config))?;
-        let hearing = Hearing::new(asked.format, shared.config.max_stream_duration.get())?;
+        let hearing = shared.hearing(asked.format)?;
         let model = shared.analyzers.separation(&asked.model).await?;
         let plan = Work::plan(&asked, &model)?;
         let worker = Worker {
@@ -98,7 +98,7 @@ pub(in super::super) fn open(
 fn sent(message: pb::StreamingSeparateRequest) -> Result<Bytes, Fault> {
     match message.request {
         Some(Request::Audio(bytes)) => hearing::piece(bytes),
-        Some(Request::Config(_)) => Err(hearing::another_config()),
+        Some(Request::Config(_)) => Err(another_config("config")),
         None => Err(Fault::invalid("request", "must be audio")),
     }
 }
@@ -113,10 +113,7 @@ impl Worker {
         let ended = self.serve(&mut commands);
         let (engine, audio) = (self.model.provenance().engine, self.hearing.duration());
         metrics::analysed(engine, Mode::Stream, audio, self.busy);
-        match ended {
-            Ok(()) | Err(Stop::Gone) => {}
-            Err(Stop::Failed(status)) => self.replies.outbox.fail(status),
-        }
+        self.replies.outbox.end(ended);
         tracing::debug!(?audio, busy = ?self.busy, "stream over");
     }
 
@@ -148,7 +145,7 @@ impl Worker {
 
     /// Takes apart all blocks that the bytes so far hold; what follows from a block is told before the next.
     fn hear(&mut self, mix: &mut Option<Mix>) -> Result<(), Stop> {
-        while let Some(block) = self.hearing.next()? {
+        while let Some(block) = self.hearing.next_block()? {
             if mix.is_none() {
                 *mix = Some(self.begin(block.spec())?);
             }
