@@ -37,6 +37,13 @@ impl Caller {
         }
     }
 
+    /// Each of its names, a SPIFFE id before a DNS name: it may use what any of them owns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let nobody = self.names.is_none().then_some(ANONYMOUS);
+        let own = self.names.iter().flatten().map(String::as_str);
+        nobody.into_iter().chain(own.filter(|name| *name != ANONYMOUS))
+    }
+
     /// The owner of what the caller makes: its first name, a SPIFFE id before a DNS name. None for a certificate without
     /// a name, which can own nothing.
     pub fn owner(&self) -> Option<&str> {
@@ -72,6 +79,11 @@ mod tests {
         assert!(books.is("spiffe://example.org/books") && books.is("books.example.org"));
         assert!(!books.is("spiffe://example.org/radio") && !books.is(ANONYMOUS) && !books.is(""));
         assert_eq!(books.owner(), Some("spiffe://example.org/books"));
+        assert!(
+            books
+                .names()
+                .eq(["spiffe://example.org/books", "books.example.org"])
+        );
     }
 
     #[test]
@@ -79,6 +91,7 @@ mod tests {
         let nobody = caller(None);
         assert!(nobody.is(ANONYMOUS) && !nobody.is("books.example.org"));
         assert_eq!(nobody.owner(), Some(ANONYMOUS));
+        assert!(nobody.names().eq([ANONYMOUS]));
         let nameless = caller(Some(Identity {
             uris: Vec::new(),
             dns: Vec::new(),

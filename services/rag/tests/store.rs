@@ -1,0 +1,11 @@
+//! The store without its service: what it promises of documents, spaces, indexes and the disk.
+
+mod archives;
+mod crash;
+mod disk_full;
+mod documents;
+mod hashed;
+mod owners;
+mod repair;
+mod searches;
+mod support;
