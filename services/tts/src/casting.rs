@@ -193,7 +193,13 @@ impl Casting<'_> {
             });
         }
         let id = name.strip_prefix(PREFIX).unwrap_or_default();
-        let stored = self.voices.get(id).await?.ok_or_else(|| {
+        let stored = self.voices.get(id).await?;
+        if stored.is_none()
+            && let Some(why) = self.synthesizers.refusal(name).await?
+        {
+            return Err(Fault::invalid(field.to_owned(), format!("{name} {why}")));
+        }
+        let stored = stored.ok_or_else(|| {
             let fault = unknown(name);
             fault.and_invalid(
                 field.to_owned(),

@@ -19,7 +19,7 @@ use crate::voices::storage::VoicesConfig;
 pub struct Config {
     /// Where and how it is served. Default: 127.0.0.1:7005, admin 127.0.0.1:8005.
     pub server: ServerConfig,
-    /// "auto" takes the best model on disk; "espeak" or "piper" only models of that engine. Default: "auto".
+    /// "auto" takes the best model on disk; "espeak", "kokoro" or "piper" only models of that engine. Default: "auto".
     pub engine: EngineChoice,
     /// The model for requests that name none, as "espeak-ng". Empty, the default: the best that speaks the language.
     pub model: String,
@@ -55,6 +55,8 @@ pub enum EngineChoice {
     Auto,
     /// espeak-ng alone.
     Espeak,
+    /// Kokoro alone.
+    Kokoro,
     /// Piper alone.
     Piper,
 }

@@ -85,8 +85,20 @@ pub struct Word {
     pub start: Duration,
     /// Its end, never before the beginning.
     pub end: Duration,
+    /// How its times, and those of its phones, were found.
+    pub timing: Timing,
     /// Its phones, empty unless they were asked for.
     pub phones: Vec<Phone>,
+}
+
+/// How times were found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Timing {
+    /// The model says them.
+    #[default]
+    Model,
+    /// The model does not say them: its audio is shared out among what is heard in it.
+    Estimated,
 }
 
 /// A phone and when it is heard.
@@ -118,6 +130,8 @@ pub struct EngineInfo {
     pub sample_rate: u32,
     /// Its voices, the default first; never empty.
     pub voices: Vec<Voice>,
+    /// Voices that are there and cannot be spoken with: their ids, and why.
+    pub unspoken: Vec<(String, String)>,
     /// What it can do besides speaking.
     pub abilities: Abilities,
 }
@@ -125,7 +139,7 @@ pub struct EngineInfo {
 /// What an engine can do besides speaking. Rate, pitch, volume, breaks and pauses every engine can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
-    /// It knows when words are heard, so marks too.
+    /// It knows when words are heard, or estimates it, so marks too.
     pub word_times: bool,
     /// It knows when phones are heard.
     pub phone_times: bool,

@@ -7,12 +7,14 @@
 mod delivery;
 pub mod espeak;
 mod graph;
+pub mod kokoro;
 mod pauses;
 mod phonemes;
 pub mod piper;
 mod shape;
 mod stage;
 mod stretch;
+mod timeline;
 
 use crate::domain::{Cancel, EngineInfo, Piece, Utterance};
 use crate::error::Error;
@@ -29,4 +31,17 @@ pub trait Engine: Send + Sync {
     /// [`Error::Request`] before any audio, when the utterance asks for what [`EngineInfo`] says it cannot do;
     /// [`Error::Cancelled`] soon after `cancel`; [`Error::Engine`] when the model fails.
     fn speak(&self, utterance: &Utterance, cancel: &Cancel, out: &mut dyn FnMut(Piece)) -> Result<(), Error>;
+}
+
+/// What went wrong in ONNX Runtime, in an engine.
+fn inference_failed(engine: &'static str, error: polyphony_inference::Error) -> Error {
+    use polyphony_inference::Error as Inference;
+    match error {
+        Inference::Cancelled => Error::Cancelled,
+        // What is missing, and what brings it.
+        error @ (Inference::RuntimeMissing { .. } | Inference::DeviceUnavailable { .. }) => {
+            Error::Request(error.into())
+        }
+        error => Error::engine(engine, error),
+    }
 }

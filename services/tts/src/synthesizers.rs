@@ -140,6 +140,21 @@ impl Synthesizers {
         Ok(named(self.present().await?))
     }
 
+    /// Why a voice that is on disk cannot be spoken with, if a name means one.
+    ///
+    /// # Errors
+    /// As [`present`](Self::present).
+    pub async fn refusal(&self, name: &str) -> Result<Option<String>, Fault> {
+        let id = name.rsplit('/').next().unwrap_or_default();
+        let known = self
+            .present()
+            .await?
+            .into_iter()
+            .filter_map(|present| present.known);
+        let mut unspoken = known.flat_map(|info| info.unspoken);
+        Ok(unspoken.find(|(own, _)| own == id).map(|(_, why)| why))
+    }
+
     /// Whether a request that names no model could be served, and with `load` whether its model is in memory, which loads
     /// it; if not, what to do.
     ///
@@ -236,6 +251,7 @@ mod tests {
             },
             sample_rate: 16_000,
             voices: voices.iter().map(voice).collect(),
+            unspoken: Vec::new(),
             abilities: Abilities {
                 word_times: false,
                 phone_times: false,

@@ -8,7 +8,7 @@ use polyphony_proto::types::v1 as types;
 use polyphony_wire::{Spent, receipt, wire_duration};
 
 use crate::casting::Manner;
-use crate::domain::{Passed, Phone, Word};
+use crate::domain::{Passed, Phone, Timing, Word};
 use crate::phones::viseme;
 
 /// A word, `begin` being when its utterance begins. None: nobody asked for words.
@@ -21,6 +21,7 @@ pub(crate) fn word(word: Word, begin: Duration, manner: Manner) -> Option<pb::Sp
         source,
         start,
         end,
+        timing,
         phones,
     } = word;
     let at = |time: Duration| Some(wire_duration(begin + time));
@@ -40,6 +41,11 @@ pub(crate) fn word(word: Word, begin: Duration, manner: Manner) -> Option<pb::Sp
             end_byte: source.end,
         }),
         phonemes: phones.into_iter().map(phoneme).collect(),
+        timing_source: match timing {
+            Timing::Model => types::TimingSource::Model,
+            Timing::Estimated => types::TimingSource::Interpolated,
+        }
+        .into(),
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::shape::{Native, Plan, Shaper};
 use crate::domain::{
-    Cancel, EngineInfo, Item, Mark, Passed, Phone, Piece, Saying, Script, Utterance, Voice, Word,
+    Cancel, EngineInfo, Item, Mark, Passed, Phone, Piece, Saying, Script, Timing, Utterance, Voice, Word,
 };
 use crate::error::Error;
 
@@ -53,6 +53,8 @@ pub(super) struct Timeline {
     pub(super) words: Vec<TimedWord>,
     /// In order, without overlap.
     pub(super) pauses: Vec<Range<usize>>,
+    /// How all that was found.
+    pub(super) timing: Timing,
 }
 
 /// A word of a script.
@@ -259,6 +261,7 @@ impl Delivery<'_> {
                 source: script.source(word.range.clone()),
                 start: time(word.time.start),
                 end: time(word.time.end),
+                timing: timeline.timing,
                 phones: phones
                     .map(|(symbol, heard)| Phone {
                         symbol: symbol.clone(),

@@ -14,7 +14,7 @@ use polyphony_models::{Degradation, Provenance};
 use super::Engine;
 use super::delivery::{self, Line, Model, Sound, TimedWord, Timeline};
 use super::shape::Native;
-use crate::domain::{Abilities, Cancel, EngineInfo, Gender, Piece, Saying, Script, Utterance, Voice};
+use crate::domain::{Abilities, Cancel, EngineInfo, Gender, Piece, Saying, Script, Timing, Utterance, Voice};
 use crate::error::Error;
 
 /// The engine's name, in the catalogue and in receipts.
@@ -80,6 +80,7 @@ impl EspeakEngine {
             },
             sample_rate: Speech::SAMPLE_RATE,
             voices: told,
+            unspoken: Vec::new(),
             abilities: Abilities {
                 word_times: true,
                 phone_times: true,
@@ -179,6 +180,7 @@ fn timeline(speech: &Speech) -> Timeline {
     Timeline {
         words: words.collect(),
         pauses: pauses(speech),
+        timing: Timing::Model,
     }
 }
 

@@ -14,7 +14,7 @@ mod wire;
 
 use std::collections::HashMap;
 
-use wire::Fields;
+use wire::{Fields, put_bytes};
 
 /// A graph, borrowed from the bytes of its file.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Graph<'a> {
     /// By name, as they are.
     inputs: Vec<(&'a str, &'a [u8])>,
     outputs: Vec<&'a str>,
+    /// Whether there are graphs within nodes: what those use is not known.
+    nested: bool,
 }
 
 /// A step of a graph.
@@ -39,6 +41,7 @@ pub(super) struct Node<'a> {
     pub(super) outputs: Vec<&'a str>,
     /// Its attributes, as they are.
     attributes: Vec<&'a [u8]>,
+    nested: bool,
 }
 
 // Field numbers of onnx.proto.
@@ -66,6 +69,11 @@ const VALUE_NAME: u32 = 1;
 impl<'a> Graph<'a> {
     /// Reads a model file; none if it has what cannot be cut: graphs within nodes, weights in other files.
     pub(super) fn read(model: &'a [u8]) -> Option<Self> {
+        Self::outline(model).filter(|graph| !graph.nested)
+    }
+
+    /// As [`read`](Self::read), for one that is only looked at: graphs within nodes are passed over.
+    pub(super) fn outline(model: &'a [u8]) -> Option<Self> {
         let mut head = Vec::new();
         let mut body = None;
         for field in Fields::of(model) {
@@ -82,6 +90,7 @@ impl<'a> Graph<'a> {
             weights: HashMap::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            nested: false,
         };
         for field in Fields::of(body?) {
             let field = field?;
@@ -105,7 +114,22 @@ impl<'a> Graph<'a> {
                 _ => {}
             }
         }
+        graph.nested = graph.nodes.iter().any(|node| node.nested);
         Some(graph)
+    }
+
+    /// Whether there are graphs within nodes.
+    pub(super) fn is_nested(&self) -> bool {
+        self.nested
+    }
+
+    /// A model file whose graph gives a tensor more, which some step of it makes.
+    pub(super) fn telling(mut model: Vec<u8>, tensor: &str) -> Vec<u8> {
+        // A message that is there twice is both together, by the rules of protobuf.
+        let mut more = Vec::new();
+        put_bytes(&mut more, GRAPH_OUTPUT, &split::value(tensor, None));
+        put_bytes(&mut model, MODEL_GRAPH, &more);
+        model
     }
 
     /// The steps, each after those whose results it uses.
@@ -146,6 +170,7 @@ impl<'a> Node<'a> {
             inputs: Vec::new(),
             outputs: Vec::new(),
             attributes: Vec::new(),
+            nested: false,
         };
         for field in Fields::of(raw) {
             let field = field?;
@@ -157,9 +182,7 @@ impl<'a> Node<'a> {
                     let attribute = field.bytes()?;
                     let nested =
                         |inner: wire::Field<'_>| [ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS].contains(&inner.number);
-                    if Fields::of(attribute).flatten().any(nested) {
-                        return None;
-                    }
+                    node.nested |= Fields::of(attribute).flatten().any(nested);
                     node.attributes.push(attribute);
                 }
                 _ => {}

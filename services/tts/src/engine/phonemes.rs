@@ -57,7 +57,10 @@ pub(super) fn of(
             open.push(Symbol::plain(' '));
         }
         match ipa {
-            Some(ipa) => given(&mut spoken, &mut open, script, range, ipa, wanted.times),
+            Some(ipa) => {
+                let ipa = tied(ipa, wanted.tie);
+                given(&mut spoken, &mut open, script, range, &ipa, wanted.times);
+            }
             None => {
                 let run = read(espeak, text, wanted, cancel)?;
                 // A sentence goes on over what is said in given phones, unless it is over by itself.
@@ -170,6 +173,22 @@ fn adopt(spoken: &mut Spoken, open: &mut Vec<Symbol>, start: usize, run: Run, ov
             end_sentence(spoken, open);
         }
     }
+}
+
+/// Given phones whose letters are tied as those of espeak-ng are: people write diphthongs and affricates without.
+fn tied(ipa: &str, tie: Option<char>) -> String {
+    const PAIRS: [&str; 11] = ["aɪ", "aʊ", "eɪ", "eə", "oʊ", "ɔɪ", "əʊ", "dz", "dʒ", "ts", "tʃ"];
+    let Some(tie) = tie else {
+        return ipa.to_owned();
+    };
+    let mut tied = ipa.replace(['\u{361}', '\u{35C}'], &tie.to_string());
+    for pair in PAIRS {
+        let mut letters = pair.chars();
+        if let (Some(first), Some(second)) = (letters.next(), letters.next()) {
+            tied = tied.replace(pair, &format!("{first}{tie}{second}"));
+        }
+    }
+    tied
 }
 
 /// Phones that were given for a word or several.
@@ -370,6 +389,12 @@ mod tests {
             .map(|symbol| symbol.phone.expect("a phone"))
             .collect();
         assert_eq!(phones, [0, 0, 1, 2, 3, 3, 3, 3]);
+    }
+
+    #[test]
+    fn given_phones_are_tied_as_those_that_are_read() {
+        assert_eq!(tied("t͡ʃaɪdʒ", Some('^')), "t^ʃa^ɪd^ʒ");
+        assert_eq!(tied("t͡ʃaɪ", None), "t͡ʃaɪ");
     }
 
     #[test]

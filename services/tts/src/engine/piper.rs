@@ -8,7 +8,9 @@
 
 mod ids;
 mod network;
+mod parted;
 mod plan;
+mod reach;
 mod settings;
 mod windows;
 
@@ -267,6 +269,7 @@ fn info(
         },
         sample_rate: settings.sample_rate,
         voices,
+        unspoken: Vec::new(),
         abilities,
     }
 }
@@ -284,15 +287,7 @@ fn plain(name: &str) -> String {
 }
 
 fn failed(error: polyphony_inference::Error) -> Error {
-    use polyphony_inference::Error as Inference;
-    match error {
-        Inference::Cancelled => Error::Cancelled,
-        // What is missing, and what brings it.
-        error @ (Inference::RuntimeMissing { .. } | Inference::DeviceUnavailable { .. }) => {
-            Error::Request(error.into())
-        }
-        error => Error::engine(NAME, error),
-    }
+    super::inference_failed(NAME, error)
 }
 
 #[cfg(test)]

@@ -140,6 +140,15 @@ impl Array {
         }
         Self { shape, values }
     }
+
+    /// Puts another's columns in the place of its own that begin at `at`, row by row.
+    pub(super) fn set_columns(&mut self, at: usize, part: &Self) {
+        let (length, own) = (self.length().max(1), part.length().max(1));
+        let rows = self.values.chunks_exact_mut(length);
+        for (row, new) in rows.zip(part.values.chunks_exact(own)) {
+            row[at..at + own].copy_from_slice(new);
+        }
+    }
 }
 
 /// The number of an element type in `TensorProto.DataType`.
@@ -166,5 +175,8 @@ mod tests {
         let array = Array::new(vec![1, 2, 3], vec![1., 2., 3., 4., 5., 6.]);
         let cut = array.columns(1..3);
         assert_eq!(cut, Array::new(vec![1, 2, 2], vec![2., 3., 5., 6.]));
+        let mut into = Array::new(vec![1, 2, 3], vec![0.0; 6]);
+        into.set_columns(1, &cut);
+        assert_eq!(into.values, [0., 2., 3., 0., 5., 6.]);
     }
 }

@@ -76,6 +76,7 @@ impl Now {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Timing;
 
     #[test]
     fn what_is_cut_counts_by_its_whole_words_and_once() {
@@ -88,6 +89,7 @@ mod tests {
                 source: n * 4..n * 4 + text.len() as u64,
                 start: seconds,
                 end: seconds + Duration::from_millis(500),
+                timing: Timing::Model,
                 phones: Vec::new(),
             };
             now.word(&word, Duration::from_secs(10));

@@ -11,12 +11,13 @@ use crate::config::{Config, EngineChoice};
 use crate::domain::EngineInfo;
 use crate::engine::Engine;
 use crate::engine::espeak::{self, EspeakEngine};
+use crate::engine::kokoro::{self, KokoroEngine};
 use crate::engine::piper::{self, PiperEngine};
 
 /// The model in the catalogue whose library makes phones for the others, too.
 const ESPEAK: &str = "espeak-ng";
 /// Engines from the best to the last resort. A neural one is better than none.
-const ENGINES: [&str; 2] = [piper::NAME, espeak::NAME];
+const ENGINES: [&str; 3] = [kokoro::NAME, piper::NAME, espeak::NAME];
 
 impl Synthesizers {
     /// Every model of the catalogue that this crate has an engine for.
@@ -63,6 +64,7 @@ fn is_chosen(choice: EngineChoice, engine: &str) -> bool {
     match choice {
         EngineChoice::Auto => ENGINES.contains(&engine),
         EngineChoice::Espeak => engine == espeak::NAME,
+        EngineChoice::Kokoro => engine == kokoro::NAME,
         EngineChoice::Piper => engine == piper::NAME,
     }
 }
@@ -81,6 +83,14 @@ impl Shelf {
     fn load(&self, installed: &Installed) -> Result<Arc<dyn Engine>, BoxError> {
         match installed.engine.as_str() {
             espeak::NAME => Ok(Arc::new(open_espeak(installed)?)),
+            kokoro::NAME => {
+                let espeak = espeak_folder(&self.store.find(&self.espeak)?)?;
+                let (model, digest) = names(installed);
+                let names = (model.as_str(), digest.as_str());
+                let files = kokoro_files(installed)?;
+                let engine = KokoroEngine::open(&files, &espeak, names, &self.runtime, &self.inference)?;
+                Ok(Arc::new(engine))
+            }
             piper::NAME => {
                 let Voice { graph, settings } = Voice::of(installed)?;
                 let espeak = espeak_folder(&self.store.find(&self.espeak)?)?;
@@ -111,6 +121,7 @@ fn foretell(installed: &Installed) -> Result<EngineInfo, BoxError> {
     match installed.engine.as_str() {
         // Its voices are files of its own, which only it can read, and it is quick to open.
         espeak::NAME => Ok(open_espeak(installed)?.info().clone()),
+        kokoro::NAME => Ok(kokoro::foretell(&kokoro_files(installed)?, &model, &digest)?),
         piper::NAME => Ok(piper::foretell(&Voice::of(installed)?.settings, &model, &digest)?),
         other => Err(unknown(other)),
     }
@@ -150,6 +161,29 @@ impl Voice {
             settings: path(&settings)?,
         })
     }
+}
+
+/// The files of a Kokoro model, as the hub's exports lay them out.
+fn kokoro_files(installed: &Installed) -> Result<kokoro::Files, BoxError> {
+    let all: Vec<PathBuf> = installed
+        .files
+        .iter()
+        .filter_map(|file| installed.path(file.path.as_str()))
+        .collect();
+    let ends = |path: &&PathBuf, ending: &str| path.extension().is_some_and(|own| own == ending);
+    let graph = all
+        .iter()
+        .find(|path| ends(path, "onnx"))
+        .ok_or("the model has no graph")?;
+    let vocabulary = ["tokenizer.json", "config.json"]
+        .into_iter()
+        .find_map(|name| all.iter().find(|path| path.ends_with(name)))
+        .ok_or("the model has no tokenizer.json")?;
+    Ok(kokoro::Files {
+        graph: graph.clone(),
+        vocabulary: vocabulary.clone(),
+        voices: all.iter().filter(|path| ends(path, "bin")).cloned().collect(),
+    })
 }
 
 fn names(installed: &Installed) -> (String, String) {

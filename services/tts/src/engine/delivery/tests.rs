@@ -33,6 +33,7 @@ impl Talker {
                     languages: vec!["en".to_owned()],
                     gender: Gender::Unknown,
                 }],
+                unspoken: Vec::new(),
                 abilities,
             },
         }

@@ -182,7 +182,7 @@ impl<'a> Graph<'a> {
 }
 
 /// A tensor that a graph takes or gives; its shape is left open.
-fn value(name: &str, element: Option<u64>) -> Vec<u8> {
+pub(super) fn value(name: &str, element: Option<u64>) -> Vec<u8> {
     let mut value = Vec::new();
     put_bytes(&mut value, VALUE_NAME, name.as_bytes());
     if let Some(element) = element {

@@ -113,5 +113,32 @@ fn graphs_within_nodes_and_weights_elsewhere_are_left_alone() {
         put_bytes(&mut graph, number, &message);
         put_bytes(&mut model, MODEL_GRAPH, &graph);
         assert!(Graph::read(&model).is_none());
+        // What is nested can be looked at.
+        let outline = Graph::outline(&model);
+        assert_eq!(
+            outline.is_some_and(|graph| graph.is_nested()),
+            number == GRAPH_NODE
+        );
     }
+}
+
+#[test]
+fn a_graph_can_be_made_to_tell_more() {
+    let told = Graph::telling(model(), "latent");
+    let mut graphs = wire::Fields::of(&told)
+        .flatten()
+        .filter(|field| field.number == MODEL_GRAPH);
+    let outputs = |field: wire::Field<'_>| {
+        let fields = wire::Fields::of(field.bytes().expect("a graph")).flatten();
+        fields
+            .filter(|field| field.number == GRAPH_OUTPUT)
+            .map(|field| {
+                text(field.bytes().expect("a value"), VALUE_NAME)
+                    .expect("a name")
+                    .to_owned()
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(graphs.next().map(outputs), Some(vec!["audio".to_owned()]));
+    assert_eq!(graphs.next().map(outputs), Some(vec!["latent".to_owned()]));
 }

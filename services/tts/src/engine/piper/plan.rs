@@ -3,7 +3,8 @@
 //! VITS (Kim, Kong and Son, "Conditional Variational Autoencoder with Adversarial Learning for End-to-End
 //! Text-to-Speech", ICML 2021) makes of phones in turn: how long each is (`Ceil`, with noise), a prior for each frame
 //! (with noise), a latent by inverse flows, and samples by upsampling convolutions. Flows and convolutions see only
-//! their neighbourhood, so they can run on windows.
+//! their neighbourhood, so they can run on windows. The convolutions before the second upsampling see furthest and cost
+//! least, so they are a part of their own: only they are computed again for the neighbours of a window.
 
 use super::super::graph::{Graph, Node};
 
@@ -16,6 +17,8 @@ pub(super) struct Plan {
     pub(super) prior: String,
     /// The latent of each frame: [1, channels, frames].
     pub(super) latent: String,
+    /// What is upsampled the second time: [1, some, several for each frame].
+    pub(super) middle: String,
     /// The samples.
     pub(super) audio: String,
     /// Noise for the durations, [1, 2, ids], where the durations have some.
@@ -50,7 +53,9 @@ impl Plan {
     pub(super) fn find(graph: &Graph<'_>) -> Option<Self> {
         let audio = *graph.outputs().first()?;
         let durations = durations(graph)?;
-        let first = first_convolution(graph, audio)?;
+        let mut upsampled = upsampled(graph, audio);
+        let first = first_convolution(graph, upsampled.next()?)?;
+        let middle = upsampled.next()?;
         let latent = *first.inputs.first()?;
         let channels = usize::try_from(*graph.weight_shape(first.inputs.get(1)?)?.get(1)?).ok()?;
         let (mut of_durations, mut of_prior) = (None, None);
@@ -78,6 +83,7 @@ impl Plan {
             durations: durations.to_owned(),
             prior: prior.to_owned(),
             latent: latent.to_owned(),
+            middle: middle.to_owned(),
             audio: audio.to_owned(),
             duration_noise: of_durations.map(str::to_owned),
             prior_noise: noise.to_owned(),
@@ -86,16 +92,18 @@ impl Plan {
     }
 }
 
-/// The convolution before all upsampling: the one over several frames from which the first upsampling comes.
-fn first_convolution<'g, 'a>(graph: &'g Graph<'a>, audio: &str) -> Option<&'g Node<'a>> {
-    let upsampling = graph.nodes().iter().find(|node| {
-        node.kind == "ConvTranspose"
-            && node
-                .outputs
-                .first()
-                .is_some_and(|output| graph.leads_to(output, audio))
-    })?;
-    let mut open = vec![*upsampling.inputs.first()?];
+/// What is upsampled on the way to the samples, in order.
+fn upsampled<'g, 'a>(graph: &'g Graph<'a>, audio: &'g str) -> impl Iterator<Item = &'a str> + use<'g, 'a> {
+    let upsampling = graph.nodes().iter().filter(move |node| {
+        let output = node.outputs.first();
+        node.kind == "ConvTranspose" && output.is_some_and(|output| graph.leads_to(output, audio))
+    });
+    upsampling.filter_map(|node| node.inputs.first().copied())
+}
+
+/// The convolution before all upsampling: the one over several frames that `upsampled` comes from.
+fn first_convolution<'g, 'a>(graph: &'g Graph<'a>, upsampled: &'a str) -> Option<&'g Node<'a>> {
+    let mut open = vec![upsampled];
     let mut found = None;
     for _ in 0..LONGEST_CHAIN {
         let Some(tensor) = open.pop() else { break };

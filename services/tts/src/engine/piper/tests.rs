@@ -123,6 +123,35 @@ fn samples_are_those_of_torch_in_windows_and_whole() {
 }
 
 #[test]
+fn a_long_sentence_is_the_same_in_windows_and_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = network(&uncut(folder.path()), 1);
+    let ids: Vec<i64> = (0..801)
+        .map(|at| if at % 2 == 0 { 0 } else { 3 + at * 7 % 140 })
+        .collect();
+    let input = Input {
+        ids: &ids,
+        speaker: None,
+        noise: 0.0,
+        length: 1.3,
+        duration_noise: 0.0,
+        seed: None,
+    };
+    let (_, wanted, _) = run(&whole, &input);
+    for sessions in [1, 2, 4] {
+        let (_, samples, pieces) = run(&network(&fixture("one/voice.onnx"), sessions), &input);
+        assert_eq!(samples.len(), wanted.len());
+        assert!(pieces > 6, "{pieces} windows");
+        let far = samples
+            .iter()
+            .zip(&wanted)
+            .map(|(one, other)| (one - other).abs());
+        let far = far.fold(0.0, f32::max);
+        assert!(far < 1e-4, "{sessions}: {far}");
+    }
+}
+
+#[test]
 fn chance_can_be_repeated() {
     let network = network(&fixture("one/voice.onnx"), 2);
     assert!(!network.is_random() && network.tells_durations());
