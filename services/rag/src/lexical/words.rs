@@ -90,7 +90,7 @@ fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
         let start = at;
         while at < bytes.len() {
             let joined = match bytes[at] {
-                b'\'' => bytes.get(at + 1).copied().is_some_and(makes_word),
+                b'\'' => at > start && bytes.get(at + 1).is_some_and(|next| are_alike(bytes[at - 1], *next)),
                 b'.' => is_letter_before(bytes, start, at) && is_letter_after(bytes, at),
                 _ => false,
             };
@@ -101,6 +101,12 @@ fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
         }
         (start < at).then_some(start..at)
     })
+}
+
+/// Whether both are of letters, or both are digits: an apostrophe between them is of one word.
+fn are_alike(one: u8, other: u8) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
+    letter(one) && letter(other) || one.is_ascii_digit() && other.is_ascii_digit()
 }
 
 /// Whether a letter stands alone before this point, in the word that began at `start`.
