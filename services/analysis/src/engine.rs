@@ -5,7 +5,6 @@
 //! without a model (loudness, tempo, spectra) is no engine.
 
 pub mod crepe;
-mod error;
 pub mod htdemucs;
 
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use polyphony_audio::pcm::{Pcm, Spec};
 use polyphony_inference::Cancel;
 use polyphony_models::{Installed, Provenance};
 
-pub use error::Error;
+pub use polyphony_inference::EngineError as Error;
 
 use crate::domain::{PitchOptions, PitchTrack, SeparationOptions, SeparationPlan, StemBlock};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use polyphony_audio::stream::Format;
 use polyphony_chassis::RequestId;
-use polyphony_chassis::duplex::{Idle, Replies, Stop};
+use polyphony_chassis::duplex::{Idle, Replies};
 use polyphony_chassis::places::Places;
 use polyphony_error::Fault;
 use polyphony_models::{Present, Provenance};
@@ -23,7 +23,6 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::analyzers::Analyzers;
 use crate::config::Config;
 use crate::convert;
-use crate::engine;
 use crate::features::Feature;
 use crate::whole::{self, Call, FIELD};
 
@@ -196,12 +195,6 @@ impl AnalysisService for Service {
             max_audio_duration: Some(wire_duration(config.max_audio_duration.get())),
             max_message_bytes: config.server.limits.receive().bytes(),
         }))
-    }
-}
-
-impl From<engine::Error> for Stop {
-    fn from(error: engine::Error) -> Self {
-        Fault::from(error).into()
     }
 }
 

@@ -1,12 +1,11 @@
 //! The keys of text recognition: `[ocr]`, and the sections it shares with the rest of the mesh, `[models]` and
 //! `[inference]`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
+use polyphony_chassis::Checks;
 use polyphony_chassis::config::ServerConfig;
+use polyphony_chassis::places::or_each_core;
 use polyphony_config::{ByteSize, HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
 use polyphony_models::ModelsConfig;
@@ -76,8 +75,6 @@ pub enum EngineChoice {
     PpOcr,
 }
 
-/// The runtime has 512 threads for work that blocks; some are left for models and files.
-const MOST_THREADS: usize = 448;
 /// Below this no page can be drawn at all.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(64);
 
@@ -102,50 +99,32 @@ impl Config {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
-            return Err(layers.invalid("ocr.model", "must be the name of a model, as \"pp-ocr-v4\""));
-        }
-        for (key, value) in [
-            ("ocr.page_timeout", self.page_timeout),
-            ("ocr.operation_retention", self.operation_retention),
-        ] {
-            if value.get() < Duration::from_secs(1) {
-                return Err(layers.invalid(key, "must be at least 1s"));
-            }
-        }
+        let checks = Checks::of(layers, "ocr");
+        checks.model("model", &self.model, "pp-ocr-v4")?;
+        checks.seconds([
+            ("page_timeout", self.page_timeout),
+            ("operation_retention", self.operation_retention),
+        ])?;
         let most = u64::from(LONGEST_SIDE).pow(2);
         if !(1..=most).contains(&self.max_pixels) {
-            return Err(layers.invalid("ocr.max_pixels", format!("must be 1 to {most}")));
+            return Err(checks.invalid("max_pixels", format!("must be 1 to {most}")));
         }
-        if self.max_pages == 0 {
-            return Err(layers.invalid("ocr.max_pages", "must be at least 1"));
-        }
+        checks.positive("max_pages", self.max_pages as usize)?;
         if self.page_memory < LEAST_MEMORY {
-            return Err(layers.invalid("ocr.page_memory", format!("must be at least {LEAST_MEMORY}")));
+            return Err(checks.invalid("page_memory", format!("must be at least {LEAST_MEMORY}")));
         }
-        if self.streams() + self.workers() > MOST_THREADS {
-            let message =
-                format!("must be at most {MOST_THREADS} together with ocr.workers: each holds a thread");
-            return Err(layers.invalid("ocr.max_streams", message));
-        }
-        if self.max_operations == 0 {
-            return Err(layers.invalid("ocr.max_operations", "must be at least 1"));
-        }
-        Ok(())
+        checks.threads(self.streams(), self.workers())?;
+        checks.positive("max_operations", self.max_operations)
     }
 
     /// Documents at once.
     pub fn streams(&self) -> usize {
-        if self.max_streams == 0 {
-            2 * cores()
-        } else {
-            self.max_streams
-        }
+        or_each_core(self.max_streams, 2)
     }
 
     /// Pages at once.
     pub fn workers(&self) -> usize {
-        if self.workers == 0 { cores() } else { self.workers }
+        or_each_core(self.workers, 1)
     }
 
     /// What opening a document may cost.
@@ -182,8 +161,4 @@ impl Default for Config {
             inference: InferenceConfig::default(),
         }
     }
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

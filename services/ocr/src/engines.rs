@@ -32,10 +32,6 @@ pub fn of_store(
     residents: Residents,
     config: &Config,
 ) -> Result<Engines, polyphony_models::Error> {
-    let preferred = match config.model.as_str() {
-        "" => None,
-        name => Some(name.parse()?),
-    };
     let choice = config.engine;
     // All are of one kind: a larger model is better than a smaller one.
     let rank = |_: &Entry| 0;
@@ -52,7 +48,7 @@ pub fn of_store(
         |engine: &Arc<dyn Engine>| engine.info().clone(),
         NOTHING,
     )
-    .prefer(preferred)
+    .prefer_named(&config.model)?
     .add_task(
         store,
         "ocr",
@@ -61,12 +57,7 @@ pub fn of_store(
         foretell,
         move |installed| {
             let engine = load(installed, &config, &runtime, tensor_rt.as_ref())?;
-            let device = Some(engine.info().provenance.device.clone());
-            Ok(Loaded {
-                value: engine,
-                memory_bytes: None,
-                device,
-            })
+            Ok(Loaded::on(engine.info().provenance.device.clone(), engine))
         },
     )?;
     Ok(roster.build())
@@ -84,7 +75,7 @@ fn load(
     runtime: &Runtime,
     tensor_rt: Option<&TensorRtChoice>,
 ) -> Result<Arc<dyn Engine>, BoxError> {
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     match installed.engine.as_str() {
         ppocr::NAME => {
             let files = Files::find(
@@ -100,16 +91,9 @@ fn load(
 
 /// What can be said of a model before it is loaded.
 fn foretell(installed: &Installed) -> Result<Option<EngineInfo>, BoxError> {
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     Ok(match installed.engine.as_str() {
         ppocr::NAME => Some(ppocr::foretell(model, digest)),
         _ => None,
     })
-}
-
-fn names(installed: &Installed) -> (String, String) {
-    (
-        installed.model.id.to_string(),
-        format!("sha256:{}", installed.digest),
-    )
 }

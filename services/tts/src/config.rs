@@ -1,11 +1,9 @@
 //! The keys of the synthesiser: `[tts]`, and the sections it shares with the rest of the mesh, `[models]` and
 //! `[inference]`.
 
-use std::num::NonZeroUsize;
-use std::thread;
-use std::time::Duration;
-
+use polyphony_chassis::Checks;
 use polyphony_chassis::config::ServerConfig;
+use polyphony_chassis::places::or_each_core;
 use polyphony_config::{HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
 use polyphony_models::ModelsConfig;
@@ -61,8 +59,6 @@ pub enum EngineChoice {
     Piper,
 }
 
-/// The runtime has 512 threads for work that blocks; some are left for models and files.
-const MOST_THREADS: usize = 448;
 /// The most that `max_characters` may be.
 const MOST_CHARACTERS: usize = 100_000;
 
@@ -86,37 +82,24 @@ impl Config {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
-            let message = "must be the name of a model, as \"espeak-ng\"";
-            return Err(layers.invalid("tts.model", message));
-        }
-        if self.stream_idle.get() < Duration::from_secs(1) {
-            return Err(layers.invalid("tts.stream_idle", "must be at least 1s"));
-        }
+        let checks = Checks::of(layers, "tts");
+        checks.model("model", &self.model, "espeak-ng")?;
+        checks.seconds([("stream_idle", self.stream_idle)])?;
         if !(1..=MOST_CHARACTERS).contains(&self.max_characters) {
             let message = format!("must be 1 to {MOST_CHARACTERS}");
-            return Err(layers.invalid("tts.max_characters", message));
+            return Err(checks.invalid("max_characters", message));
         }
-        if self.streams() + self.workers() > MOST_THREADS {
-            let message =
-                format!("must be at most {MOST_THREADS} together with tts.workers: each holds a thread");
-            return Err(layers.invalid("tts.max_streams", message));
-        }
-        Ok(())
+        checks.threads(self.streams(), self.workers())
     }
 
     /// Streams at once.
     pub fn streams(&self) -> usize {
-        if self.max_streams == 0 {
-            4 * cores()
-        } else {
-            self.max_streams
-        }
+        or_each_core(self.max_streams, 4)
     }
 
     /// Texts at once.
     pub fn workers(&self) -> usize {
-        if self.workers == 0 { cores() } else { self.workers }
+        or_each_core(self.workers, 1)
     }
 }
 
@@ -137,8 +120,4 @@ impl Default for Config {
             inference: InferenceConfig::default(),
         }
     }
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

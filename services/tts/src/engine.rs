@@ -32,16 +32,3 @@ pub trait Engine: Send + Sync {
     /// [`Error::Cancelled`] soon after `cancel`; [`Error::Engine`] when the model fails.
     fn speak(&self, utterance: &Utterance, cancel: &Cancel, out: &mut dyn FnMut(Piece)) -> Result<(), Error>;
 }
-
-/// What went wrong in ONNX Runtime, in an engine.
-fn inference_failed(engine: &'static str, error: polyphony_inference::Error) -> Error {
-    use polyphony_inference::Error as Inference;
-    match error {
-        Inference::Cancelled => Error::Cancelled,
-        // What is missing, and what brings it.
-        error @ (Inference::RuntimeMissing { .. } | Inference::DeviceUnavailable { .. }) => {
-            Error::Request(error.into())
-        }
-        error => Error::engine(engine, error),
-    }
-}

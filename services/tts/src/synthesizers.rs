@@ -74,12 +74,6 @@ impl Builder {
         }
     }
 
-    /// The model for requests that name none.
-    pub fn prefer(mut self, model: Option<ModelRef>) -> Self {
-        self.roster = self.roster.prefer(model);
-        self
-    }
-
     /// Adds a model, better than all that are added later. `known` is asked what can be said of it while it is not in
     /// memory.
     ///
@@ -107,12 +101,7 @@ impl Builder {
 }
 
 fn loaded(engine: Arc<dyn Engine>) -> Loaded<Arc<dyn Engine>> {
-    let device = Some(engine.info().made.device.clone());
-    Loaded {
-        value: engine,
-        memory_bytes: None,
-        device,
-    }
+    Loaded::on(engine.info().made.device.clone(), engine)
 }
 
 impl fmt::Debug for Builder {

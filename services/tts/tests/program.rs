@@ -2,75 +2,26 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use polyphony_chassis::accept::Ended;
-use polyphony_chassis::{Admission, Program, Readiness, Runtime, Shutdown, Trigger};
-use polyphony_config::{Layers, Sources};
+use polyphony_harness::{Running, layers, program};
 use polyphony_proto::models::v1 as models;
 use polyphony_proto::models::v1::model_service_client::ModelServiceClient;
 use polyphony_proto::tts::v1 as pb;
 use polyphony_proto::tts::v1::tts_service_client::TtsServiceClient;
+use polyphony_proto::tts::v1::tts_service_server::SERVICE_NAME;
 use polyphony_tts::{Config, Tts};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 
-use crate::support::{PATIENCE, assert_words, heard, loudness, text, time, words};
-
-fn layers(settings: &[&str]) -> Layers {
-    let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-    let sources = Sources {
-        search: Vec::new(),
-        ..Sources::of_process(None, settings)
-    };
-    Layers::load(sources).expect("layers")
-}
-
-/// The real program.
-struct Running {
-    channel: Channel,
-    trigger: Trigger,
-    ended: JoinHandle<Ended>,
-}
+use crate::support::{assert_words, heard, loudness, text, time, words};
 
 async fn run(settings: &[&str]) -> Running {
-    let config = Config::read(&layers(settings)).expect("a config");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("an address"));
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(64),
-        residents: Default::default(),
-    };
-    let ended = tokio::spawn(async move { Tts::run(config, runtime, listener).await.expect("runs") });
-    let ready = async {
-        while readiness.is_serving("polyphony.tts.v1.TtsService") != Some(true) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, ready).await.is_err() {
-        panic!(
-            "not ready: {:?}; `make setup` installs what is missing",
-            readiness.not_ready()
-        );
-    }
-    let channel = Channel::from_shared(uri).expect("a uri").connect().await;
-    Running {
-        channel: channel.expect("connects"),
-        trigger,
-        ended,
-    }
+    program::<Tts>(SERVICE_NAME, settings).await
 }
 
 #[tokio::test]
 async fn the_program_speaks_with_what_the_set_up_installs() {
     // Of whatever engine; without espeak-ng there would be nothing on a fresh machine.
     let running = run(&["tts.engine=espeak", "tts.preload=true"]).await;
-    let mut client = TtsServiceClient::new(running.channel.clone());
+    let mut client = TtsServiceClient::new(running.channel().await);
     let answer = client
         .synthesize(pb::SynthesizeRequest {
             config: None,
@@ -92,7 +43,7 @@ async fn the_program_speaks_with_what_the_set_up_installs() {
         .expect("listed");
     assert_eq!(voices.into_inner().voices.len(), 100);
     // The model is there to be seen and unloaded like every other.
-    let mut store = ModelServiceClient::new(running.channel);
+    let mut store = ModelServiceClient::new(running.channel().await);
     let listed = store
         .list_models(models::ListModelsRequest {
             task: "tts".to_owned(),
@@ -137,7 +88,7 @@ async fn a_neural_voice_on_disk_goes_first_where_it_speaks_the_language() {
     fs::write(store.path().join("catalogue.d/tiny.toml"), catalogue).expect("written");
     let models = format!("models.dir={}", store.path().display());
     let running = run(&[&models, "inference.device=cpu", "inference.sessions=1"]).await;
-    let mut client = TtsServiceClient::new(running.channel.clone());
+    let mut client = TtsServiceClient::new(running.channel().await);
     let mut say = async |language: &str, voice: &str| {
         let request = pb::SynthesizeRequest {
             config: Some(words(pb::SynthesisConfig {

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use polyphony_chassis::accept::Ended;
 use polyphony_chassis::config::TlsConfig;
-use polyphony_chassis::{Admission, Readiness, Runtime, Server, Shutdown, Trigger};
+use polyphony_chassis::{Server, Trigger};
+use polyphony_harness::{Running, running};
 use polyphony_models::{ResidencyPolicy, Residents, Spec};
 use polyphony_proto::tts::v1 as pb;
 use polyphony_proto::tts::v1::tts_service_client::TtsServiceClient;
+use polyphony_proto::tts::v1::tts_service_server::SERVICE_NAME;
 use polyphony_tts::config::Config;
 use polyphony_tts::engine::Engine;
 use polyphony_tts::engine::espeak::EspeakEngine;
@@ -20,7 +22,6 @@ use polyphony_tts::synthesizers::Builder;
 use polyphony_tts::voices::Voices;
 use polyphony_tts::voices::storage::Storage;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -82,13 +83,11 @@ pub(crate) fn config() -> Config {
 pub(crate) async fn served(config: Config) -> Served {
     let dir = tempfile::tempdir().expect("a folder");
     let voices = dir.path().join("voices");
-    let (address, trigger, ended) = start(config, &voices).await;
-    let uri = format!("http://{address}");
-    let channel = Channel::from_shared(uri).expect("a uri").connect().await;
+    let running = start(config, &voices).await;
     Served {
-        client: TtsServiceClient::new(channel.expect("connects")),
-        trigger,
-        ended,
+        client: TtsServiceClient::new(running.channel().await),
+        trigger: running.trigger,
+        ended: running.ended,
         voices,
         _dir: dir,
     }
@@ -98,11 +97,11 @@ pub(crate) async fn served(config: Config) -> Served {
 pub(crate) async fn served_in_tls(tls: TlsConfig, voices: &Path) -> (String, Trigger) {
     let mut config = config();
     config.server.tls = Some(tls);
-    let (address, trigger, _) = start(config, voices).await;
-    (format!("https://{address}"), trigger)
+    let running = start(config, voices).await;
+    (format!("https://{}", running.address), running.trigger)
 }
 
-async fn start(config: Config, voices: &Path) -> (std::net::SocketAddr, Trigger, JoinHandle<Ended>) {
+async fn start(config: Config, voices: &Path) -> Running {
     let spec = Spec {
         model: "espeak-ng".parse().expect("a name"),
         task: "tts".to_owned(),
@@ -113,27 +112,12 @@ async fn start(config: Config, voices: &Path) -> (std::net::SocketAddr, Trigger,
         .add(spec, || Some(espeak().info().clone()), || true, || Ok(espeak()))
         .expect("once")
         .build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(512),
-        residents: Default::default(),
-    };
-    let server = Server::new("tts", &config.server);
     let voices = Voices::new(Storage::folder(voices));
-    let ended = tokio::spawn(async move {
+    let serving = running(SERVICE_NAME, |runtime, listener| {
+        let server = Server::new("tts", &config.server);
         serve(server, config, synthesizers, voices, runtime, listener)
-            .await
-            .expect("serves")
     });
-    while readiness.is_serving("polyphony.tts.v1.TtsService") != Some(true) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    (address, trigger, ended)
+    serving.await
 }
 
 impl Served {

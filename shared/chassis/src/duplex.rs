@@ -218,17 +218,20 @@ impl<R> Outbox<R> {
     }
 }
 
-// === impl Stop ===
+// === impl Gone ===
 
-impl From<Gone> for Stop {
+impl From<Gone> for Fault {
     fn from(Gone: Gone) -> Self {
-        Self::Gone
+        Self::new(Kind::Cancelled, "CANCELLED", "the caller went away")
     }
 }
 
-impl From<Fault> for Stop {
+// === impl Stop ===
+
+impl<E: Into<Fault>> From<E> for Stop {
     /// Work that was cancelled in a stream was so because its client is gone.
-    fn from(fault: Fault) -> Self {
+    fn from(error: E) -> Self {
+        let fault = error.into();
         match fault.kind {
             Kind::Cancelled => Self::Gone,
             _ => Self::Failed(told(fault)),

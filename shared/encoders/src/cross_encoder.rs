@@ -1,10 +1,9 @@
 //! How well passages answer a query: both go through the model together, which is slower than comparing vectors and
 //! better.
 
-use polyphony_inference::{Cancel, Error as InferenceError, InferenceConfig, Runtime};
+use polyphony_inference::{Cancel, Error as InferenceError, InferenceConfig, Runtime, crew};
 use polyphony_models::Provenance;
 
-use crate::crew;
 use crate::error::{Error, Input};
 use crate::folder::Folder;
 use crate::network::{Network, Said, Wanted};

@@ -1,9 +1,8 @@
 //! Texts to vectors whose cosines say how near their meanings are.
 
-use polyphony_inference::{Cancel, Error as InferenceError, InferenceConfig, Runtime};
+use polyphony_inference::{Cancel, Error as InferenceError, InferenceConfig, Runtime, crew};
 use polyphony_models::Provenance;
 
-use crate::crew;
 use crate::error::{Error, Input};
 use crate::folder::Folder;
 use crate::network::{Network, Said, Wanted};

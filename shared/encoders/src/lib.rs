@@ -11,7 +11,6 @@
 //! index, no wire and no language model that writes.
 
 mod batches;
-mod crew;
 mod cross_encoder;
 mod embedder;
 mod error;

@@ -10,11 +10,10 @@ use polyphony_inference::ort::session::{SessionInputValue, SessionOutputs};
 use polyphony_inference::ort::value::{DynValue, Tensor, TensorElementType};
 use polyphony_inference::{
     Cancel, Error as InferenceError, InferenceConfig, Placement, Port, Runtime, SessionPool, SessionSettings,
-    TerminateOn,
+    TerminateOn, crew,
 };
 
 use crate::batches::Rule;
-use crate::crew;
 use crate::settings::ModelConfig;
 use crate::tokenizer::Encoded;
 use crate::{Error, Folder};

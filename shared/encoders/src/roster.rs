@@ -53,14 +53,13 @@ pub fn embedders(
             |engine| engine == ENGINE,
             |_| 0,
             |installed| {
-                let (model, digest) = names(installed);
+                let (model, digest) = installed.names();
                 Ok(Some(Embedder::foretell(&folder(installed)?, model, digest)?))
             },
             move |installed| {
-                let (model, digest) = names(installed);
+                let (model, digest) = installed.names();
                 let model = Embedder::load(&folder(installed)?, model, digest, &runtime, &config)?;
-                let device = model.info().made.device.clone();
-                Ok(loaded(model, device))
+                Ok(Loaded::on(model.info().made.device.clone(), model))
             },
         )?;
     Ok(builder.build())
@@ -90,14 +89,13 @@ pub fn rerankers(
         |engine| engine == ENGINE,
         |_| 0,
         |installed| {
-            let (model, digest) = names(installed);
+            let (model, digest) = installed.names();
             Ok(Some(CrossEncoder::foretell(&folder(installed)?, model, digest)?))
         },
         move |installed| {
-            let (model, digest) = names(installed);
+            let (model, digest) = installed.names();
             let model = CrossEncoder::load(&folder(installed)?, model, digest, &runtime, &config)?;
-            let device = model.info().made.device.clone();
-            Ok(loaded(model, device))
+            Ok(Loaded::on(model.info().made.device.clone(), model))
         },
     )?;
     Ok(builder.build())
@@ -124,14 +122,13 @@ pub fn zero_shots(
             |engine| engine == ENGINE,
             |_| 0,
             |installed| {
-                let (model, digest) = names(installed);
+                let (model, digest) = installed.names();
                 Ok(Some(ZeroShot::foretell(&folder(installed)?, model, digest)?))
             },
             move |installed| {
-                let (model, digest) = names(installed);
+                let (model, digest) = installed.names();
                 let model = ZeroShot::load(&folder(installed)?, model, digest, &runtime, &config)?;
-                let device = model.info().made.device.clone();
-                Ok(loaded(model, device))
+                Ok(Loaded::on(model.info().made.device.clone(), model))
             },
         )?;
     Ok(builder.build())
@@ -140,19 +137,4 @@ pub fn zero_shots(
 fn folder(installed: &Installed) -> Result<Folder, BoxError> {
     let files = installed.files.iter().map(|file| file.path.as_str());
     Ok(Folder::new(&installed.dir, files)?)
-}
-
-fn loaded<T>(value: T, device: String) -> Loaded<T> {
-    Loaded {
-        value,
-        memory_bytes: None,
-        device: Some(device),
-    }
-}
-
-fn names(installed: &Installed) -> (String, String) {
-    (
-        installed.model.id.to_string(),
-        format!("sha256:{}", installed.digest),
-    )
 }

@@ -61,7 +61,8 @@ pub enum Error {
 // === impl Error ===
 
 impl Error {
-    pub(crate) fn open(
+    /// A file that cannot be opened.
+    pub fn open(
         path: impl Into<PathBuf>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {

@@ -7,6 +7,8 @@
 //! - [`DeviceChoice`] and [`Device`] say where to run, and refuse a GPU that is not there instead of quietly using the
 //!   processor; [`gpu`] reports what the NVIDIA driver says;
 //! - [`SessionPool`] holds the sessions of one model file, for callers on many threads;
+//! - [`EngineError`] is what the engines of all services fail with;
+//! - [`crew`] does one thing to many items on several threads, as many as there are sessions;
 //! - [`silero`] is the one model that several services share: voice activity.
 //!
 //! It downloads and verifies nothing: paths come from the model store, which saw to it that the bytes are the right ones
@@ -14,7 +16,9 @@
 
 mod cancel;
 mod config;
+pub mod crew;
 mod device;
+mod engine;
 mod error;
 pub mod gpu;
 mod pool;
@@ -25,6 +29,7 @@ pub mod silero;
 pub use cancel::{Cancel, CancelOnDrop};
 pub use config::InferenceConfig;
 pub use device::{Device, DeviceChoice, Placement};
+pub use engine::EngineError;
 pub use error::Error;
 /// The binding to ONNX Runtime, so that engines need not name its version.
 pub use ort;

@@ -231,11 +231,3 @@ impl Worker {
         Ok(self.outbox.send(reply)?)
     }
 }
-
-// === impl Stop ===
-
-impl From<crate::Error> for Stop {
-    fn from(error: crate::Error) -> Self {
-        Fault::from(error).into()
-    }
-}

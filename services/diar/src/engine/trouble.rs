@@ -35,11 +35,7 @@ impl Trouble {
     /// As an error of this crate.
     pub fn of(self, engine: &'static str) -> Error {
         match self {
-            Self::Inference(InferenceError::Cancelled) => Error::Cancelled,
-            // These two tell the operator what to do, so they must not end as "internal error".
-            Self::Inference(
-                error @ (InferenceError::RuntimeMissing { .. } | InferenceError::DeviceUnavailable { .. }),
-            ) => Error::Request(error.into()),
+            Self::Inference(error) => Error::inference(engine, error),
             other => Error::engine(engine, other),
         }
     }

@@ -6,7 +6,7 @@ use polyphony_chassis::duplex::{self, Idle, Replies};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::diar::v1 as pb;
-use polyphony_wire::marker;
+use polyphony_wire::{another_config, hearing, marker, no_config};
 use tokio::task;
 use tonic::Streaming;
 
@@ -15,9 +15,6 @@ use super::worker::{Sent, Worker};
 use crate::convert::streaming::AskedStream;
 use crate::domain::Cancel;
 use crate::identify::Known;
-
-/// The largest piece of audio.
-const MOST_AUDIO: usize = 32 << 10;
 
 /// Opens a stream.
 pub(super) fn open(
@@ -65,30 +62,16 @@ fn config(first: pb::StreamingDiarizeRequest) -> Result<pb::StreamingDiarization
     use pb::streaming_diarize_request::Request;
     match first.request {
         Some(Request::StreamingConfig(config)) => Ok(config),
-        Some(_) => Err(Fault::invalid(
-            "streaming_config",
-            "must be the first message of a stream",
-        )),
-        None => Err(Fault::invalid(
-            "streaming_config",
-            "is missing; the first message of a stream is its config",
-        )),
+        other => Err(no_config("streaming_config", other.is_none())),
     }
 }
 
 fn sent(message: pb::StreamingDiarizeRequest) -> Result<Sent, Fault> {
     use pb::streaming_diarize_request::Request;
     match message.request {
-        Some(Request::Audio(bytes)) if bytes.len() > MOST_AUDIO => Err(Fault::invalid(
-            "audio",
-            "must be at most 32 KiB in one message; send more, smaller ones",
-        )),
-        Some(Request::Audio(bytes)) => Ok(Sent::Audio(bytes)),
+        Some(Request::Audio(bytes)) => hearing::piece(bytes).map(Sent::Audio),
         Some(Request::Marker(id)) => marker(id).map(Sent::Marker),
-        Some(Request::StreamingConfig(_)) => Err(Fault::invalid(
-            "streaming_config",
-            "must be sent once; open another stream for another config",
-        )),
+        Some(Request::StreamingConfig(_)) => Err(another_config("streaming_config")),
         None => Err(Fault::invalid("request", "must be audio or marker")),
     }
 }

@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use polyphony_audio::limits::Limits;
 use polyphony_audio::pcm::SampleRate;
-use polyphony_audio::resample::Resampler;
-use polyphony_audio::stream::{Format, StreamDecoder};
-use polyphony_chassis::duplex::{Gone, Inbox, Outbox, What, told};
+use polyphony_audio::stream::Format;
+use polyphony_chassis::duplex::{Inbox, Outbox, Stop, What};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::diar::v1 as pb;
 use polyphony_proto::diar::v1::streaming_diarize_response::Event as Wire;
 use polyphony_proto::types::v1 as types;
-use polyphony_wire::{Spent, audio, receipt, wire_duration};
+use polyphony_wire::hearing::{Hearing, Mono};
+use polyphony_wire::{Spent, receipt, wire_duration};
 use prost::bytes::Bytes;
 use tonic::Status;
 
@@ -40,8 +39,8 @@ pub(super) struct Worker {
     known: Option<Known>,
     /// None once it is finished.
     stream: Option<Box<dyn Stream>>,
-    decoder: StreamDecoder,
-    resampler: Option<Resampler>,
+    hearing: Hearing,
+    mono: Mono,
     /// Markers, and the samples that must be settled before each is echoed.
     markers: VecDeque<(u64, String)>,
     id: String,
@@ -49,20 +48,8 @@ pub(super) struct Worker {
     sequence: u64,
     received: u64,
     busy: Duration,
-    samples: Vec<f32>,
     _place: StreamPlace,
 }
-
-/// Why a worker stops before its end.
-enum Stop {
-    /// Nobody reads any more.
-    Gone,
-    /// The client is told.
-    Failed(Status),
-}
-
-/// A stream without a limit ends before this.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 // === impl Worker ===
 
@@ -80,28 +67,21 @@ impl Worker {
         cancel: &Cancel,
     ) -> Result<Self, Fault> {
         let longest = config.max_stream_duration.get();
-        let limits = Limits {
-            max_bytes: u64::MAX,
-            max_duration: if longest.is_zero() { FOREVER } else { longest },
-            ..Limits::default()
-        };
-        let decoder = StreamDecoder::new(format, limits)
-            .map_err(|error| audio::fault(error, "streaming_config.config.explicit_decoding"))?;
+        let hearing = Hearing::new(format, longest, "streaming_config.config.explicit_decoding")?;
         let stream = diarizer.stream(&plan.options, cancel)?;
         Ok(Self {
             diarizer,
             plan,
             known,
             stream: Some(stream),
-            decoder,
-            resampler: None,
+            hearing,
+            mono: Mono::new(SampleRate::SPEECH),
             markers: VecDeque::new(),
             id,
             outbox,
             sequence: 0,
             received: 0,
             busy: Duration::ZERO,
-            samples: Vec::new(),
             _place: place,
         })
     }
@@ -113,10 +93,7 @@ impl Worker {
         let ended = self.serve(&mut commands);
         let engine = self.diarizer.info().made.engine;
         metrics::diarized(engine, Mode::Stream, time(self.received), self.busy);
-        match ended {
-            Ok(()) | Err(Stop::Gone) => {}
-            Err(Stop::Failed(status)) => self.outbox.fail(status),
-        }
+        self.outbox.end(ended);
         tracing::debug!(audio = ?time(self.received), busy = ?self.busy, "stream over");
     }
 
@@ -127,7 +104,7 @@ impl Worker {
             let command = commands.recv().ok_or(Stop::Gone)?;
             match command.what {
                 What::Message(Sent::Audio(bytes)) => {
-                    self.decoder.feed(&bytes).map_err(bad_audio)?;
+                    self.hearing.feed(&bytes)?;
                     self.decode()?;
                 }
                 What::Message(Sent::Marker(id)) => {
@@ -144,33 +121,14 @@ impl Worker {
 
     /// Takes all blocks that the bytes so far hold; what follows from a block is told before the next.
     fn decode(&mut self) -> Result<(), Stop> {
-        while let Some(block) = self.decoder.next_block().map_err(bad_audio)? {
-            let rate = block.spec().rate;
-            let mono = block.into_mono();
-            let resampler = match &mut self.resampler {
-                Some(resampler) => resampler,
-                none => none.insert(Resampler::new(rate, SampleRate::SPEECH).map_err(bad_audio)?),
-            };
-            self.samples.clear();
-            resampler
-                .push(mono.samples(), &mut self.samples)
-                .map_err(bad_audio)?;
-            self.hear()?;
+        while let Some(block) = self.hearing.next_block()? {
+            let samples = self.mono.push(block)?;
+            self.received += samples.len() as u64;
+            let events = hear(&mut self.stream, samples, &mut self.busy)?;
+            self.tell(events)?;
+            self.echo()?;
         }
         Ok(())
-    }
-
-    /// Hands the samples to the engine, and tells what follows.
-    fn hear(&mut self) -> Result<(), Stop> {
-        let Some(stream) = &mut self.stream else {
-            return Ok(());
-        };
-        let began = Instant::now();
-        let events = stream.push(&self.samples).map_err(failed);
-        self.busy += began.elapsed();
-        self.received += self.samples.len() as u64;
-        self.tell(events?)?;
-        self.echo()
     }
 
     fn tell(&mut self, events: Vec<Event>) -> Result<(), Stop> {
@@ -202,7 +160,7 @@ impl Worker {
     }
 
     fn end(&mut self) -> Result<(), Stop> {
-        self.decoder.finish();
+        self.hearing.finish();
         self.decode()?;
         let ended = self.finish()?;
         let names = self.known.take().map(|known| {
@@ -228,16 +186,16 @@ impl Worker {
 
     /// Hears what the resampler holds back, and ends the engine's stream.
     fn finish(&mut self) -> Result<Ended, Stop> {
-        self.samples.clear();
-        if let Some(resampler) = &mut self.resampler {
-            resampler.finish(&mut self.samples).map_err(bad_audio)?;
-        }
-        self.hear()?;
+        let samples = self.mono.finish()?;
+        self.received += samples.len() as u64;
+        let events = hear(&mut self.stream, samples, &mut self.busy)?;
+        self.tell(events)?;
+        self.echo()?;
         let Some(stream) = self.stream.take() else {
             return Ok(Ended::default());
         };
         let began = Instant::now();
-        let finished = stream.finish().map_err(failed);
+        let finished = stream.finish();
         self.busy += began.elapsed();
         let (events, ended) = finished?;
         self.tell(events)?;
@@ -278,7 +236,7 @@ impl Worker {
             lag_duration: Some(wire_duration(time(behind))),
             event: Some(event),
         };
-        self.outbox.send(reply).map_err(|Gone| Stop::Gone)
+        Ok(self.outbox.send(reply)?)
     }
 }
 
@@ -286,13 +244,17 @@ fn time(samples: u64) -> Duration {
     Duration::from_secs_f64(samples as f64 / f64::from(SAMPLE_RATE))
 }
 
-fn bad_audio(error: polyphony_audio::Error) -> Stop {
-    Stop::Failed(audio::fault(error, "audio").into())
-}
-
-fn failed(error: crate::Error) -> Stop {
-    match error {
-        crate::Error::Cancelled => Stop::Gone,
-        error => Stop::Failed(told(error.into())),
-    }
+/// Hands samples to the engine, and counts the time that it takes.
+fn hear(
+    stream: &mut Option<Box<dyn Stream>>,
+    samples: &[f32],
+    busy: &mut Duration,
+) -> Result<Vec<Event>, crate::Error> {
+    let Some(stream) = stream else {
+        return Ok(Vec::new());
+    };
+    let began = Instant::now();
+    let events = stream.push(samples);
+    *busy += began.elapsed();
+    events
 }

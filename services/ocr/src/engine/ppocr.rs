@@ -6,7 +6,6 @@
 //! lines are read by several sessions of one thread each ([`crew`]), and put into reading order (`crate::layout`).
 
 mod classify;
-mod crew;
 mod ctc;
 mod detect;
 mod files;
@@ -23,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use polyphony_inference::{
     Cancel, Device, Error as InferenceError, Graph, InferenceConfig, Loaded, Placement, Runtime, SessionPool,
-    SessionSettings, TensorRt,
+    SessionSettings, TensorRt, crew,
 };
 use polyphony_models::Provenance;
 
@@ -103,12 +102,22 @@ impl PpOcr {
         config: &InferenceConfig,
         tensor_rt: Option<&TensorRtChoice>,
     ) -> Result<Self, Error> {
+        let info = foretell(model, digest);
+        Self::open(files, info, runtime, config, tensor_rt).map_err(failed)
+    }
+
+    fn open(
+        files: &Files,
+        mut info: EngineInfo,
+        runtime: &Runtime,
+        config: &InferenceConfig,
+        tensor_rt: Option<&TensorRtChoice>,
+    ) -> Result<Self, InferenceError> {
         let loaded = runtime.get()?;
         let Placement { device, fallback } = config.device.place(loaded)?;
         if let Some(reason) = fallback {
             tracing::info!(reason, "running on the processor");
         }
-        let mut info = foretell(model, digest);
         info.provenance.version = format!("onnxruntime {}", loaded.version());
         info.provenance.device = device.to_string();
         let (sessions, each) = config.width(device.is_gpu());
@@ -137,7 +146,9 @@ impl PpOcr {
             None => None,
         };
         let list = match &files.dictionary {
-            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| Error::engine(NAME, error))?),
+            Some(path) => {
+                Some(std::fs::read_to_string(path).map_err(|error| InferenceError::open(path, error))?)
+            }
             None => None,
         };
         let engine = Self {
@@ -152,7 +163,7 @@ impl PpOcr {
     }
 
     /// Finds now, not in somebody's request, whether the shapes fit.
-    fn warm_up(&self) -> Result<(), Error> {
+    fn warm_up(&self) -> Result<(), InferenceError> {
         let (page, cancel) = (
             Picture::from_pixel(64, 48, image::Rgb([255; 3])),
             Cancel::default(),
@@ -265,7 +276,7 @@ impl Engine for PpOcr {
     }
 
     fn read(&self, page: &Picture, options: &Options, cancel: &Cancel) -> Result<PageReading, Error> {
-        Ok(self.read_page(page, options, cancel)?)
+        self.read_page(page, options, cancel).map_err(failed)
     }
 }
 
@@ -277,16 +288,8 @@ impl std::fmt::Debug for PpOcr {
     }
 }
 
-impl From<InferenceError> for Error {
-    fn from(error: InferenceError) -> Self {
-        match error {
-            InferenceError::Cancelled => Self::Cancelled,
-            InferenceError::RuntimeMissing { .. } | InferenceError::DeviceUnavailable { .. } => {
-                Self::Request(error.into())
-            }
-            other => Self::engine(NAME, other),
-        }
-    }
+fn failed(error: InferenceError) -> Error {
+    Error::inference(NAME, error)
 }
 
 fn line(sheet: &Sheet, outline: &Quad, reading: &Reading, symbols: bool) -> Line {
@@ -329,8 +332,8 @@ impl Opener<'_> {
         sessions: NonZeroUsize,
         threads: NonZeroUsize,
         shapes: [&str; 3],
-    ) -> Result<SessionPool, Error> {
-        let bytes = std::fs::read(path).map_err(|error| Error::engine(NAME, error))?;
+    ) -> Result<SessionPool, InferenceError> {
+        let bytes = std::fs::read(path).map_err(|error| InferenceError::open(path, error))?;
         let improved = graph::improve(&bytes);
         drop(bytes);
         let settings = SessionSettings {
@@ -344,7 +347,7 @@ impl Opener<'_> {
             tensor_rt: None,
         };
         let Some(choice) = self.tensor_rt else {
-            return Ok(SessionPool::open_graph(self.loaded, plain, settings, sessions)?);
+            return SessionPool::open_graph(self.loaded, plain, settings, sessions);
         };
         // Its shapes are told by the name of the input, which the graph has to tell first.
         let input = {
@@ -370,6 +373,6 @@ impl Opener<'_> {
             tensor_rt: Some(&tensor_rt),
             ..plain
         };
-        Ok(SessionPool::open_graph(self.loaded, graph, settings, sessions)?)
+        SessionPool::open_graph(self.loaded, graph, settings, sessions)
     }
 }

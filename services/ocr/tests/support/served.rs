@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use polyphony_chassis::accept::Ended;
-use polyphony_chassis::{Admission, Readiness, Runtime, Server, Shutdown, Trigger};
+use polyphony_chassis::{Server, Trigger};
 use polyphony_inference::Cancel;
 use polyphony_models::{Loaded, Provenance, ResidencyPolicy, Residents, Roster, Spec};
 use polyphony_ocr::domain::{
@@ -17,8 +17,8 @@ use polyphony_ocr::{Config, Error, serve};
 use polyphony_proto::google::longrunning::operations_client::OperationsClient;
 use polyphony_proto::ocr::v1 as pb;
 use polyphony_proto::ocr::v1::ocr_service_client::OcrServiceClient;
+use polyphony_proto::ocr::v1::ocr_service_server::SERVICE_NAME;
 use polyphony_proto::types::v1 as types;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -163,35 +163,17 @@ pub(crate) async fn served(config: Config, step: Duration) -> Served {
     )
     .expect("once")
     .build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("an address"));
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(512),
-        residents: Default::default(),
-    };
-    let server = Server::new("ocr", &config.server);
-    let ended = tokio::spawn(async move {
+    let running = polyphony_harness::running(SERVICE_NAME, |runtime, listener| {
+        let server = Server::new("ocr", &config.server);
         serve(server, config, engines, runtime, listener)
-            .await
-            .expect("serves")
     });
-    while readiness.is_serving("polyphony.ocr.v1.OcrService") != Some(true) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let channel = Channel::from_shared(uri)
-        .expect("a uri")
-        .connect()
-        .await
-        .expect("connects");
+    let running = running.await;
+    let channel = running.channel().await;
     Served {
         client: OcrServiceClient::new(channel.clone()),
         operations: OperationsClient::new(channel),
-        trigger,
-        ended,
+        trigger: running.trigger,
+        ended: running.ended,
         held,
     }
 }

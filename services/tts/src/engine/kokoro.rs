@@ -213,7 +213,7 @@ fn info(
 }
 
 fn failed(error: polyphony_inference::Error) -> Error {
-    super::inference_failed(NAME, error)
+    Error::inference(NAME, error)
 }
 
 #[cfg(test)]

@@ -287,7 +287,7 @@ fn plain(name: &str) -> String {
 }
 
 fn failed(error: polyphony_inference::Error) -> Error {
-    super::inference_failed(NAME, error)
+    Error::inference(NAME, error)
 }
 
 #[cfg(test)]

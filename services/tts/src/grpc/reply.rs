@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use polyphony_chassis::duplex::{Gone, Outbox};
+use polyphony_chassis::duplex::{Outbox, Stop};
 use polyphony_proto::tts::v1 as pb;
 use polyphony_proto::tts::v1::streaming_synthesize_response::Event;
 use tonic::Status;
@@ -13,14 +13,6 @@ pub(super) struct Reply {
     id: String,
     sequence: u64,
     waited: Duration,
-}
-
-/// Why a worker stops before its end.
-pub(super) enum Stop {
-    /// Nobody reads any more.
-    Gone,
-    /// The client is told.
-    Failed(Status),
 }
 
 impl Reply {
@@ -51,7 +43,7 @@ impl Reply {
             event: Some(event),
         });
         self.waited += began.elapsed();
-        sent.map_err(|Gone| Stop::Gone)
+        Ok(sent?)
     }
 
     pub(super) fn fail(&self, status: Status) {

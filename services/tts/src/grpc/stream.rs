@@ -8,7 +8,7 @@ use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::tts::v1 as pb;
 use polyphony_proto::types::v1 as types;
-use polyphony_wire::marker;
+use polyphony_wire::{another_config, marker, no_config};
 use tonic::Streaming;
 
 use super::Shared;
@@ -74,14 +74,7 @@ fn config(first: pb::StreamingSynthesizeRequest) -> Result<pb::StreamingSynthesi
     use pb::streaming_synthesize_request::Request;
     match first.request {
         Some(Request::StreamingConfig(config)) => Ok(config),
-        Some(_) => Err(Fault::invalid(
-            "streaming_config",
-            "must be the first message of a stream",
-        )),
-        None => Err(Fault::invalid(
-            "streaming_config",
-            "is missing; the first message of a stream is its config",
-        )),
+        other => Err(no_config("streaming_config", other.is_none())),
     }
 }
 
@@ -92,10 +85,7 @@ fn sent(message: pb::StreamingSynthesizeRequest) -> Result<Sent, Fault> {
         Some(Request::Flush(types::Flush {})) => Ok(Sent::Flush),
         Some(Request::Cancel(pb::CancelSpeech {})) => Ok(Sent::Cancel),
         Some(Request::Marker(id)) => marker(id).map(Sent::Marker),
-        Some(Request::StreamingConfig(_)) => Err(Fault::invalid(
-            "streaming_config",
-            "must be sent once; open another stream for another config",
-        )),
+        Some(Request::StreamingConfig(_)) => Err(another_config("streaming_config")),
         None => Err(Fault::invalid(
             "request",
             "must be input, flush, cancel or marker",

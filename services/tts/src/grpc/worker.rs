@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use polyphony_chassis::duplex::{Command, Inbox, Outbox, What, told};
+use polyphony_chassis::duplex::{Command, Inbox, Outbox, Stop, What};
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
 use polyphony_proto::tts::v1 as pb;
@@ -14,9 +14,8 @@ use tonic::Status;
 
 use super::frames::Frames;
 use super::progress::{Now, Spoken};
-use super::reply::{Reply, Stop};
+use super::reply::Reply;
 use super::stream::{Hush, Sent};
-use crate::Error;
 use crate::casting::Cast;
 use crate::convert::input::{Input, Limit, document, plain};
 use crate::convert::response;
@@ -361,22 +360,5 @@ impl Worker {
         if let Err(Stop::Failed(status)) = ended {
             reply.fail(status);
         }
-    }
-}
-
-// === impl Stop ===
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Cancelled => Self::Gone,
-            error => Self::Failed(told(error.into())),
-        }
-    }
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Failed(told(fault))
     }
 }

@@ -29,11 +29,6 @@ impl Synthesizers {
         residents: Residents,
         config: &Config,
     ) -> Result<Self, polyphony_models::Error> {
-        let preferred = if config.model.is_empty() {
-            None
-        } else {
-            Some(config.model.parse()?)
-        };
         let choice = config.engine;
         let rank = |entry: &Entry| {
             let place = ENGINES.iter().position(|engine| *engine == entry.engine);
@@ -47,8 +42,8 @@ impl Synthesizers {
             known: Mutex::default(),
         });
         let asked = Arc::clone(&shelf);
-        let mut builder = Builder::new(residents).prefer(preferred);
-        builder.roster = builder.roster.add_task(
+        let mut builder = Builder::new(residents);
+        builder.roster = builder.roster.prefer_named(&config.model)?.add_task(
             store,
             "tts",
             |engine| is_chosen(choice, engine),
@@ -85,7 +80,7 @@ impl Shelf {
             espeak::NAME => Ok(Arc::new(open_espeak(installed)?)),
             kokoro::NAME => {
                 let espeak = espeak_folder(&self.store.find(&self.espeak)?)?;
-                let (model, digest) = names(installed);
+                let (model, digest) = installed.names();
                 let names = (model.as_str(), digest.as_str());
                 let files = kokoro_files(installed)?;
                 let engine = KokoroEngine::open(&files, &espeak, names, &self.runtime, &self.inference)?;
@@ -94,7 +89,7 @@ impl Shelf {
             piper::NAME => {
                 let Voice { graph, settings } = Voice::of(installed)?;
                 let espeak = espeak_folder(&self.store.find(&self.espeak)?)?;
-                let (model, digest) = names(installed);
+                let (model, digest) = installed.names();
                 let names = (model.as_str(), digest.as_str());
                 let engine =
                     PiperEngine::open(&graph, &settings, &espeak, names, &self.runtime, &self.inference)?;
@@ -117,7 +112,7 @@ impl Shelf {
 }
 
 fn foretell(installed: &Installed) -> Result<EngineInfo, BoxError> {
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     match installed.engine.as_str() {
         // Its voices are files of its own, which only it can read, and it is quick to open.
         espeak::NAME => Ok(open_espeak(installed)?.info().clone()),
@@ -128,7 +123,7 @@ fn foretell(installed: &Installed) -> Result<EngineInfo, BoxError> {
 }
 
 fn open_espeak(installed: &Installed) -> Result<EspeakEngine, BoxError> {
-    let (model, digest) = names(installed);
+    let (model, digest) = installed.names();
     Ok(EspeakEngine::open(&espeak_folder(installed)?, model, digest)?)
 }
 
@@ -184,13 +179,6 @@ fn kokoro_files(installed: &Installed) -> Result<kokoro::Files, BoxError> {
         vocabulary: vocabulary.clone(),
         voices: all.iter().filter(|path| ends(path, "bin")).cloned().collect(),
     })
-}
-
-fn names(installed: &Installed) -> (String, String) {
-    (
-        installed.model.id.to_string(),
-        format!("sha256:{}", installed.digest),
-    )
 }
 
 fn unknown(engine: &str) -> BoxError {

@@ -59,11 +59,7 @@ impl From<WhisperError> for Error {
     fn from(error: WhisperError) -> Self {
         match error {
             WhisperError::Request(fault) => Self::Request(fault),
-            WhisperError::Inference(InferenceError::Cancelled) => Self::Cancelled,
-            // These two tell the operator what to do, so they must not end as "internal error".
-            WhisperError::Inference(
-                error @ (InferenceError::RuntimeMissing { .. } | InferenceError::DeviceUnavailable { .. }),
-            ) => Self::Request(error.into()),
+            WhisperError::Inference(error) => Self::inference(super::NAME, error),
             other => Self::engine(super::NAME, other),
         }
     }

@@ -3,7 +3,7 @@
 //! Boxes say whether lines run across the page or along it; the classifier says of each line whether it stands on its
 //! head; and where it does not speak clearly, a few lines are read both ways and the likelier reading decides.
 
-use polyphony_inference::{Cancel, Error};
+use polyphony_inference::{Cancel, Error, crew};
 
 use super::PpOcr;
 use super::strip::Strip;
@@ -62,7 +62,7 @@ impl PpOcr {
     fn both_ways(&self, sheet: &Picture, strips: &[&Strip], cancel: &Cancel) -> Result<[f32; 2], Error> {
         let sizes: Vec<_> = strips.iter().map(|strip| strip.size()).collect();
         let widths = self.recognizer.widths(&sizes);
-        let likely = super::crew::each(strips.len() * 2, self.threads, |i| {
+        let likely = crew::each(strips.len() * 2, self.threads, |i| {
             let strip = strips[i / 2];
             let line = strip.cut(sheet, i % 2 == 1);
             let reading = self.recognizer.read(&line, widths[i / 2], cancel)?;

@@ -1,11 +1,14 @@
-//! What can go wrong in an engine, and what of it is the caller's business.
+//! What can go wrong in an engine, whatever it recognises or makes, and what of it is the caller's business.
+
+use std::borrow::Cow;
 
 use polyphony_error::{Fault, Kind};
-use polyphony_inference::{Error as InferenceError, ort};
 
-/// What can go wrong.
+use crate::Error;
+
+/// What can go wrong in an engine.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum EngineError {
     /// The request asks for something that cannot be done: the fault says which field and what is accepted.
     #[error(transparent)]
     Request(Fault),
@@ -23,7 +26,9 @@ pub enum Error {
     },
 }
 
-impl Error {
+// === impl EngineError ===
+
+impl EngineError {
     /// A failure of an engine.
     pub fn engine(engine: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Engine {
@@ -32,12 +37,17 @@ impl Error {
         }
     }
 
-    /// What ONNX Runtime says, in the name of an engine.
-    pub fn inference(engine: &'static str, error: InferenceError) -> Self {
+    /// A field of the request that cannot be honoured, and why.
+    pub fn refused(field: &'static str, why: impl Into<Cow<'static, str>>) -> Self {
+        Self::Request(Fault::invalid(field, why))
+    }
+
+    /// What a session or its runtime says, in the name of an engine.
+    pub fn inference(engine: &'static str, error: Error) -> Self {
         match error {
-            InferenceError::Cancelled => Self::Cancelled,
+            Error::Cancelled => Self::Cancelled,
             // These two tell the operator what to do, so they must not end as "internal error".
-            error @ (InferenceError::RuntimeMissing { .. } | InferenceError::DeviceUnavailable { .. }) => {
+            error @ (Error::RuntimeMissing { .. } | Error::DeviceUnavailable { .. }) => {
                 Self::Request(error.into())
             }
             other => Self::engine(engine, other),
@@ -50,18 +60,18 @@ impl Error {
     }
 }
 
-impl From<Fault> for Error {
+impl From<Fault> for EngineError {
     fn from(fault: Fault) -> Self {
         Self::Request(fault)
     }
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
+impl From<EngineError> for Fault {
+    fn from(error: EngineError) -> Self {
         match error {
-            Error::Request(fault) => fault,
-            Error::Cancelled => Self::new(Kind::Cancelled, "CANCELLED", "the caller went away"),
-            Error::Engine { .. } => Self::internal(error),
+            EngineError::Request(fault) => fault,
+            EngineError::Cancelled => Self::new(Kind::Cancelled, "CANCELLED", "the caller went away"),
+            EngineError::Engine { .. } => Self::internal(error),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// What `work` gives for each of `count` items, in order; the first error otherwise. Threads take the next item as they
 /// become free, so that long ones keep nobody waiting. The caller's thread is one of them.
-pub(crate) fn each<T: Send, E: Send>(
+pub fn each<T: Send, E: Send>(
     count: usize,
     threads: usize,
     work: impl Fn(usize) -> Result<T, E> + Sync,
