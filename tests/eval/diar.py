@@ -1,9 +1,11 @@
-"""Who speaks when, against truth: the diarization error rate of each way of clustering, beside the Python pipeline's.
+"""Who speaks when, against truth: the diarization error rate of each engine, whole and as a stream, beside the Python
+pipeline's.
 
 Usage: diar.py --data DIR [--torch PYTHON]
 DIR holds truth.jsonl: recordings with a file of RTTM and, where not all is to be scored, one of UEM. PYTHON, or
 $TORCH_PYTHON, is an interpreter for diar_peer.py; without one only ours is scored.
-Finds our example `diarize` in $CARGO_TARGET_DIR/release/examples and the weights in $POLYPHONY_HOME/wheels.
+Finds our example `diarize` in $CARGO_TARGET_DIR/release/examples and the weights in $POLYPHONY_HOME/wheels. A stream is heard
+half a second at a time with a latency of one second, and scored with all its corrections.
 
 The error rate is that of NIST: missed speech, false alarms and speech of the wrong person over all speech of the truth,
 overlaps counted for each of the people, names mapped for each recording so that it is least. A collar leaves out what is
@@ -21,8 +23,16 @@ import sys
 from pathlib import Path
 
 COLLARS = (0.0, 0.25)
+STREAM = ["--set", "stream", "1"]
+PYANNOTE = ["--set", "engine", "pyannote"]
 # What may be set of ours.
-OURS = {"agglomerative": [], "spectral": ["--set", "clustering", "spectral"]}
+OURS = {
+    "ge2e": [],
+    "ge2e spectral": ["--set", "clustering", "spectral"],
+    "ge2e stream": STREAM,
+    "pyannote": PYANNOTE,
+    "pyannote stream": [*PYANNOTE, *STREAM],
+}
 
 Turn = tuple[float, float, str]
 
@@ -148,7 +158,7 @@ def main() -> None:
     print(f"{'recording':20} {'speech':>7} {'people':>6}" + "".join(f"{name:>20}" for name in heard))
     scored = {name: truth.score(turns, 0.0) for name, turns in heard.items()}
     for name, people in truth.people.items():
-        row = f"{name:20} {scored['agglomerative'][name]['speech']:7.1f} {people:6}"
+        row = f"{name:20} {scored['ge2e'][name]['speech']:7.1f} {people:6}"
         for way, turns in heard.items():
             found = len({turn[2] for turn in turns.get(name, [])})
             row += f"{rate([scored[way][name]]):16.3f} {found:3}"

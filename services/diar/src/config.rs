@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Where and how it is served. Default: 127.0.0.1:7003, admin 127.0.0.1:8003.
     pub server: ServerConfig,
-    /// "auto" takes the best model on disk; "ge2e" only models of that engine. Default: "auto".
+    /// "auto" takes the best model on disk; "pyannote" and "ge2e" only models of that engine. Default: "auto".
     pub engine: EngineChoice,
     /// The model for requests that name none. Empty, the default: the best.
     pub model: String,
@@ -58,6 +58,8 @@ pub enum EngineChoice {
     /// All; the best whose models are on disk serves by default.
     #[default]
     Auto,
+    /// pyannote's segmentation and a speaker network.
+    Pyannote,
     /// Voice activity and the GE2E speaker encoder.
     Ge2e,
 }

@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod cache;
 pub mod ge2e;
+pub mod pyannote;
 pub mod trouble;
 
 use crate::domain::{Cancel, Diarization, Ended, EngineInfo, Event, Options, StreamOptions, Voice};

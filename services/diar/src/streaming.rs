@@ -34,6 +34,8 @@ pub struct Piece {
     pub spans: Vec<Range<u64>>,
     /// The voice around it, of length 1.
     pub voice: Vec<f32>,
+    /// Tells apart the pieces of people who speak at the same time; 0 where there is only one.
+    pub lane: u8,
 }
 
 /// One stream.
@@ -88,7 +90,7 @@ impl Online {
         }
     }
 
-    /// Takes the next piece, after all before it.
+    /// Takes the next piece, after all that begin before it. Pieces of the same time have different lanes.
     pub fn hear(&mut self, piece: Piece, events: &mut Vec<Event>) {
         let samples: u64 = piece.spans.iter().map(|span| span.end - span.start).sum();
         let seconds = timeline::offset(samples).as_secs_f32();

@@ -15,10 +15,10 @@ pub(super) struct Teller {
     min_on: u64,
     /// Whether what was told may be corrected.
     revisions: bool,
-    /// The segment that the pieces that are forgotten ended in.
-    carried: Option<Stretch>,
-    /// By the sample where they begin.
-    told: BTreeMap<u64, (Told, Stretch)>,
+    /// The segments that the pieces that are forgotten ended in and that may go on, one for each person.
+    carried: Vec<Stretch>,
+    /// By the sample where they begin, and the lane there.
+    told: BTreeMap<(u64, u8), (Told, Stretch)>,
     last_id: u64,
 }
 
@@ -27,6 +27,8 @@ pub(super) struct Teller {
 struct Stretch {
     start: u64,
     end: u64,
+    /// That of its first piece.
+    lane: u8,
     person: usize,
     /// How sure it is, times the samples of speech, and these.
     sure: f64,
@@ -41,7 +43,7 @@ impl Teller {
             min_off,
             min_on,
             revisions,
-            carried: None,
+            carried: Vec::new(),
             told: BTreeMap::new(),
             last_id: 0,
         }
@@ -51,10 +53,13 @@ impl Teller {
     pub(super) fn tell(&mut self, pieces: &VecDeque<Judged>, settled: u64, events: &mut Vec<Event>) {
         let stretches = self.stretches(pieces);
         let mut news = Vec::new();
-        let last = stretches.len().saturating_sub(1);
-        for (at, stretch) in stretches.into_iter().enumerate() {
-            let over = at < last || stretch.end.saturating_add(self.min_off) <= settled;
-            let known = self.told.get(&stretch.start);
+        for (at, stretch) in stretches.iter().enumerate() {
+            // Who is heard again later, or after whom somebody else was heard, has ended.
+            let mut later = stretches[at + 1..].iter();
+            let ended = later.any(|other| other.person == stretch.person || other.start >= stretch.end);
+            let over = ended || stretch.end.saturating_add(self.min_off) <= settled;
+            let stretch = stretch.clone();
+            let known = self.told.get(&stretch.key());
             let is_news = match known {
                 Some((_, before)) => self.revisions && *before != stretch,
                 None => stretch.end - stretch.start >= self.min_on && (over || self.revisions),
@@ -71,7 +76,7 @@ impl Teller {
                 segment: stretch.segment(),
             };
             news.push(told.clone());
-            self.told.insert(stretch.start, (told, stretch));
+            self.told.insert(stretch.key(), (told, stretch));
         }
         if !news.is_empty() {
             events.push(Event::Segments(news));
@@ -80,13 +85,18 @@ impl Teller {
 
     /// A piece that can no longer change.
     pub(super) fn forget(&mut self, oldest: &Judged) {
-        let mut stretches = Vec::new();
-        stretches.extend(self.carried.take());
+        let mut stretches = std::mem::take(&mut self.carried);
         self.extend(&mut stretches, oldest);
-        self.carried = stretches.pop();
-        if let Some(carried) = &self.carried {
-            // What begins before it was told for good.
-            self.told = self.told.split_off(&carried.start);
+        let now = oldest.piece.spans.first().map_or(0, |span| span.start);
+        while let Some(stretch) = stretches.pop() {
+            let goes_on = stretch.end.saturating_add(self.min_off) >= now;
+            if goes_on && self.carried.iter().all(|later| later.person != stretch.person) {
+                self.carried.insert(0, stretch);
+            }
+        }
+        if let Some(first) = self.carried.iter().map(|carried| carried.start).min() {
+            // What begins before them was told for good.
+            self.told = self.told.split_off(&(first, 0));
         }
     }
 
@@ -108,26 +118,32 @@ impl Teller {
     }
 
     fn stretches(&self, pieces: &VecDeque<Judged>) -> Vec<Stretch> {
-        let mut stretches = Vec::from_iter(self.carried.clone());
+        let mut stretches = self.carried.clone();
         for judged in pieces {
             self.extend(&mut stretches, judged);
         }
         stretches
     }
 
-    /// Adds a piece: to the last stretch where it goes on, else as a new one. Where a segment was told to begin, one
-    /// begins for ever, so that each that was told can be corrected.
+    /// Adds a piece: to the last stretch of the person where it goes on, else as a new one. A pause in which somebody
+    /// else begins is not filled. Where a segment was told to begin, one begins for ever, so that each that was told can
+    /// be corrected.
     fn extend(&self, stretches: &mut Vec<Stretch>, judged: &Judged) {
         for span in &judged.piece.spans {
             let speech = span.end - span.start;
             let sure = f64::from(judged.sure) * speech as f64;
-            let goes_on = |last: &&mut Stretch| {
-                last.person == judged.person
-                    && span.start <= last.end.saturating_add(self.min_off)
-                    && !self.told.contains_key(&span.start)
+            let lane = judged.piece.lane;
+            let goes_on = |at: &usize| {
+                let last = &stretches[*at];
+                let between = |other: &Stretch| other.start < span.start && last.end < other.end;
+                span.start <= last.end.saturating_add(self.min_off)
+                    && (span.start <= last.end || !stretches[at + 1..].iter().any(between))
+                    && !self.told.contains_key(&(span.start, lane))
             };
-            match stretches.last_mut().filter(goes_on) {
-                Some(last) => {
+            let last = stretches.iter().rposition(|last| last.person == judged.person);
+            match last.filter(goes_on) {
+                Some(at) => {
+                    let last = &mut stretches[at];
                     last.end = last.end.max(span.end);
                     last.sure += sure;
                     last.speech += speech;
@@ -135,6 +151,7 @@ impl Teller {
                 None => stretches.push(Stretch {
                     start: span.start,
                     end: span.end,
+                    lane,
                     person: judged.person,
                     sure,
                     speech,
@@ -147,6 +164,10 @@ impl Teller {
 // === impl Stretch ===
 
 impl Stretch {
+    const fn key(&self) -> (u64, u8) {
+        (self.start, self.lane)
+    }
+
     fn segment(&self) -> Segment {
         let sure = self.sure / self.speech.max(1) as f64;
         Segment {

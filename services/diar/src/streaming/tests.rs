@@ -28,6 +28,7 @@ fn piece(start: f64, angle: f32) -> Piece {
     Piece {
         spans: std::iter::once(start..start + 8_000).collect(),
         voice: vec![angle.cos(), angle.sin()],
+        lane: 0,
     }
 }
 

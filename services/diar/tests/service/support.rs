@@ -27,11 +27,13 @@ pub(crate) struct Served {
     _folder: tempfile::TempDir,
 }
 
-/// Serves with these settings, as flags would set them.
+/// Serves with these settings, as flags would set them; with the embedded engine unless they say otherwise, whatever else
+/// is on this machine.
 pub(crate) async fn served(settings: &[&str]) -> Served {
     let folder = tempfile::tempdir().expect("a folder");
     let kept = format!("diar.speakers_dir={}", folder.path().display());
-    let settings = settings.iter().map(|setting| (*setting).to_owned()).chain([kept]);
+    let given = settings.iter().map(|setting| (*setting).to_owned());
+    let settings = ["diar.engine=ge2e".to_owned(), kept].into_iter().chain(given);
     let sources = Sources {
         search: Vec::new(),
         ..Sources::of_process(None, settings.collect())

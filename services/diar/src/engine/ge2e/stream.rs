@@ -132,7 +132,8 @@ impl Ge2eStream {
                 .collect();
             if !spans.is_empty() {
                 let voice = self.voice(&piece)?;
-                self.online.hear(Piece { spans, voice }, &mut events);
+                let lane = 0;
+                self.online.hear(Piece { spans, voice, lane }, &mut events);
             }
             self.next = piece.end;
             self.spans.retain(|span| span.end > piece.end);
