@@ -11,7 +11,7 @@ session of one thread each; the quicker one counts. Ours is the whole store with
 each hit comes with its text and the places of the query's words. Both give ten hits and have two cores.
 
 Growth: documents of made-up words (Zipf's law, 60 a document) with made-up vectors, so that the store is measured and not
-the model.
+the model; and BM25 alone beside bm25s at each size.
 """
 
 import argparse
@@ -78,9 +78,17 @@ class Stack:
         distance = self.models.Distance.COSINE
         self.client.recreate_collection("all", vectors_config=self.models.VectorParams(size=384, distance=distance))
         self.client.upload_collection("all", vectors=vectors, ids=range(len(texts)), payload=[{"text": text} for text in texts])
+        self.count_words(texts)
+        return {"documents": len(texts), "seconds": time.perf_counter() - began}
+
+    def count_words(self, texts: list[str]) -> None:
         self.index = self.bm25s.BM25(method="lucene", k1=1.2, b=0.75)
         self.index.index(self.words(texts, True), show_progress=False)
-        return {"documents": len(texts), "seconds": time.perf_counter() - began}
+
+    def only_words(self, corpora: list[str]) -> dict:
+        """Without vectors."""
+        self.count_words([json.loads(line)["text"] for path in corpora for line in Path(path).read_text().splitlines()])
+        return {}
 
     def lexical(self, query: str, limit: int) -> list[int]:
         words = self.words([query], False)
@@ -190,8 +198,8 @@ def queries(args: argparse.Namespace, corpus: Path) -> None:
             print(f"{'ingestion':10} {who:18} {rate:9.1f} documents/s")
         print(f"{'ingestion':10} {'ratio':18} {rates['ours'] / best:9.2f}x")
 
-        for name, fusion, who_else in (("hybrid", "default", list(peers)), ("BM25", "lexical", ["Python"])):
-            figures = {who: Figures() for who in ["ours", *who_else]}
+        for name, fusion in (("hybrid", "default"), ("BM25", "lexical")):
+            figures = {who: Figures() for who in ["ours", *peers]}
             for number in range(args.rounds + 1):
                 for who, figure in figures.items():
                     process = ours.process if who == "ours" else peers[who].process
@@ -204,7 +212,7 @@ def queries(args: argparse.Namespace, corpus: Path) -> None:
                     # The first round warms caches up.
                     if number:
                         figure.note(answer, procs.cpu_seconds(process.pid) - before)
-            show(name, figures, who_else)
+            show(name, figures, list(peers))
 
 
 def growth(args: argparse.Namespace) -> None:
@@ -212,10 +220,15 @@ def growth(args: argparse.Namespace) -> None:
     words = [f"w{number}" for number in range(50_000)]
     weights = [1 / (rank + 1) for rank in range(len(words))]
     sizes = [size for size in (1_000, 10_000, 100_000) if size <= args.largest]
-    with tempfile.TemporaryDirectory() as folder, Retrieval(Path(folder) / "store", THREADS, made=True) as ours:
-        before = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Retrieval(Path(folder) / "store", THREADS, made=True) as ours,
+        Peer(1) as python,
+    ):
+        before, corpora = 0, []
         for size in sizes:
-            corpus = Path(folder) / "corpus.jsonl"
+            corpus = Path(folder) / f"{size}.jsonl"
+            corpora.append(str(corpus))
             with corpus.open("w") as file:
                 for number in range(before, size):
                     text = " ".join(chance.choices(words, weights, k=60))
@@ -233,6 +246,21 @@ def growth(args: argparse.Namespace) -> None:
                 flush=True,
             )
             before = size
+            # Words alone, by CPU seconds: the whole store on our side, bm25s on the other.
+            python.ask(only_words={"corpora": corpora})
+            figures = {"ours": Figures(), "Python": Figures()}
+            for number in range(args.rounds + 1):
+                for who, figure in figures.items():
+                    pid = (ours if who == "ours" else python).process.pid
+                    spent = procs.cpu_seconds(pid)
+                    if who == "ours":
+                        answer = ours.search("growth", asked, "lexical", HITS, 1)
+                        answer["latencies"] = [one["seconds"] for one in answer["answers"]]
+                    else:
+                        answer = python.ask(search={"queries": asked, "fusion": "lexical"})
+                    if number:
+                        figure.note(answer, procs.cpu_seconds(pid) - spent)
+            show("BM25", figures, ["Python"])
 
 
 def main() -> None:
