@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polyphony/targ
 export PATH := $(POLYPHONY_HOME)/bin:$(PATH)
 
 # The programs of the mesh besides `polyphony` itself, which runs them all in one process.
-PROGRAMS := align analysis asr diar gateway ocr tts
+PROGRAMS := align analysis asr diar gateway ocr rag tts
 PACKAGES := --package polyphony-cli $(PROGRAMS:%=--package polyphony-%)
 
 .PHONY: help
@@ -44,21 +44,27 @@ lint: setup setup-test ## Check format, lints, docs and the contract.
 
 # Engines without a server around them, for the scripts that measure and score them.
 EXAMPLES := --package polyphony-inference --example vad_probabilities \
-	--package polyphony-align --example align_lines --package polyphony-analysis --example features --example pitch \
-	--package polyphony-diar --example diarize --package polyphony-ocr --example read
+	--package polyphony-align --example align_lines --example trellis \
+	--package polyphony-analysis --example features --example pitch --example stems \
+	--package polyphony-diar --example diarize --package polyphony-ocr --example read --package polyphony-tts --example speak \
+	--package polyphony-encoders --example embed --package polyphony-rag --example retrieve
 PYTHON = "$(POLYPHONY_HOME)/bench/bin/python"
 BUILT = $(CARGO_TARGET_DIR)/release
 
 .PHONY: bench
-bench: setup setup-bench ## Measure footprint, start and speed beside the peers, in one run. DATA=DIR for diarization.
+bench: setup setup-bench ## Measure footprint, start and speed beside the peers, in one run. DATA=DIR for diarization and OCR.
 	cargo build --release --locked $(PACKAGES)
 	cargo build --release --locked $(EXAMPLES)
 	$(PYTHON) tests/bench/footprint.py
 	$(PYTHON) tests/bench/gateway.py
 	$(PYTHON) tests/bench/features.py
 	$(PYTHON) tests/bench/pitch.py
+	$(PYTHON) tests/bench/align.py
+	$(PYTHON) tests/bench/tts.py
 	$(if $(DATA),$(PYTHON) tests/bench/diar.py --data "$(DATA)/diarization")
 	$(if $(DATA),$(PYTHON) tests/bench/diar_neural.py --data "$(DATA)/diarization")
+	$(if $(DATA),$(PYTHON) tests/bench/embed.py --data "$(DATA)/ir/cranfield")
+	$(if $(DATA),$(PYTHON) tests/bench/rag.py --data "$(DATA)/ir/cranfield")
 	$(if $(DATA),$(PYTHON) tests/bench/ocr.py --data "$(DATA)/ocr" --ours "$(BUILT)/examples/read")
 
 .PHONY: eval
@@ -72,7 +78,9 @@ eval: setup setup-bench ## Score every engine against ground truth: make eval DA
 	$(PYTHON) tests/eval/align.py --data "$(DATA)"
 	$(PYTHON) tests/eval/diar.py --data "$(DATA)/diarization"
 	$(PYTHON) tests/eval/ocr.py --data "$(DATA)/ocr" --ours "$(BUILT)/examples/read"
+	$(PYTHON) tests/eval/ir.py --data "$(DATA)/ir"
 	$(PYTHON) tests/eval/pitch.py --data "$(DATA)/pitch"
+	$(PYTHON) tests/eval/separation.py --data "$(DATA)/separation"
 	$(PYTHON) tests/eval/features.py --data "$(DATA)" --ours "$(BUILT)/examples/features"
 
 .PHONY: pyannote
