@@ -3,12 +3,21 @@
 //! A document has one text. Blocks and passages are ranges of it, so that what is found, shown and cited is the same
 //! bytes; where they come from pages or recordings they say also where on the page or when.
 
+mod document;
+mod query;
+mod space;
+pub(crate) mod time;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
+
+pub use document::{DocType, DocTypeSource, Document, DocumentState, Failure, Head};
+pub use query::{Filter, Found, Fusion, Hit, Query, Retrieval, ScoreComponent, ScoreSource, StageTiming};
+pub use space::{Chunking, NewSpace, Space, SpaceChange};
 
 /// A document as its parser gives it.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -17,6 +17,39 @@
 //! [`fuse`]s what they say, orders the best anew where a cross-encoder is there, and leaves out what the ledger no longer
 //! knows. [`answer`] gives the best to a language model and checks what it cites.
 
-mod domain;
+pub mod answer;
+pub mod archive;
+pub mod chunk;
+mod clients;
+pub mod config;
+mod convert;
+pub mod dense;
+pub mod doctype;
+pub mod domain;
+mod encoders;
+pub mod engine;
+mod error;
+mod fault;
+mod fetch;
+pub mod fuse;
+mod grpc;
+pub mod ingest;
+mod ledger;
+pub mod lexical;
+mod metrics;
+pub mod parse;
+mod prepare;
+mod retrieve;
+pub mod scope;
+mod serve;
+mod staging;
+mod store;
 
-pub use domain::*;
+pub use config::Config;
+pub use encoders::Encoders;
+pub use error::Error;
+pub use prepare::beginning;
+pub use scope::Scope;
+pub use serve::{Rag, StartError, serve};
+pub use staging::{Kept, Upload};
+pub use store::{Audit, DocumentListing, Store};

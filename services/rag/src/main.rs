@@ -1,3 +1,7 @@
 //! Retrieval as a process of its own.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    polyphony_chassis::main::<polyphony_rag::Rag>()
+}

@@ -54,6 +54,10 @@ pub trait Program: Sized + Send + 'static {
     /// The part of its configuration that says how it is served.
     fn server(config: &Self::Config) -> &ServerConfig;
 
+    /// In one process with others: the service of this name is here. Of interest to programs that call it, unless their
+    /// configuration says where it is.
+    fn find_at(_config: &mut Self::Config, _service: &str, _addr: SocketAddr) {}
+
     /// Builds the program and serves on `listener` until [`Runtime::shutdown`].
     ///
     /// # Errors

@@ -1,0 +1,408 @@
+//! Queries and hits between the wire and the domain.
+
+use std::ops::RangeInclusive;
+
+use polyphony_error::Fault;
+use polyphony_proto::rag::v1 as pb;
+use polyphony_proto::types::v1 as types;
+use polyphony_wire::{Refusals, wire_duration};
+
+use super::data::{self, longer};
+use super::{document, names};
+use crate::domain::{Filter, Found, Fusion, Hit, Place, Query, Retrieval, ScoreComponent, ScoreSource};
+
+/// The most characters of a query.
+const MOST_QUERY: usize = 4_000;
+/// The most documents and kinds of a filter.
+const MOST_NAMES: usize = 1_000;
+/// Hits on a page, and the most.
+const PAGE: usize = 10;
+/// The most hits of a search.
+pub(crate) const MOST_PAGE: u32 = 1_000;
+const SHARES: RangeInclusive<f32> = 0.0..=1.0;
+const RRF: RangeInclusive<u32> = 1..=1_000;
+const CANDIDATES: RangeInclusive<u32> = 1..=10_000;
+
+/// A search that is well asked for.
+#[derive(Debug)]
+pub(crate) struct Search {
+    /// The space's id.
+    pub(crate) space: String,
+    pub(crate) query: Query,
+}
+
+/// Parses a search.
+pub(crate) fn search(wire: pb::SearchRequest) -> Result<Search, Fault> {
+    let pb::SearchRequest {
+        space,
+        query,
+        filter,
+        retrieval,
+        page_size,
+        page_token,
+    } = wire;
+    let space = names::space(&space, "space")?;
+    let mut refusals = Refusals::at("");
+    text(&query, &mut refusals);
+    if page_size > MOST_PAGE {
+        refusals.add("page_size", "must be 1 to 1000; 0 is 10");
+    }
+    let filter = self::filter(filter, &space, &mut refusals);
+    let retrieval = self::retrieval(retrieval, &mut refusals);
+    refusals.finish()?;
+    Ok(Search {
+        space,
+        query: Query {
+            text: query,
+            filter,
+            retrieval,
+            page_size: if page_size == 0 { PAGE } else { page_size as usize },
+            page: page_token,
+        },
+    })
+}
+
+/// Refuses a query that is empty or too long.
+pub(crate) fn text(query: &str, refusals: &mut Refusals) {
+    if query.trim().is_empty() {
+        refusals.add("query", "must say what is looked for");
+    } else if longer(query, MOST_QUERY) {
+        refusals.add("query", "must have at most 4000 characters");
+    }
+}
+
+/// Parses which passages may be found, in the space of this id.
+pub(crate) fn filter(wire: Option<pb::Filter>, space: &str, refusals: &mut Refusals) -> Filter {
+    let pb::Filter {
+        doc_types,
+        tags,
+        documents,
+        document_time_from,
+        document_time_until,
+        metadata,
+    } = wire.unwrap_or_default();
+    if doc_types.len() > MOST_NAMES || doc_types.iter().any(|kind| kind.is_empty() || longer(kind, 100)) {
+        refusals.add(
+            "filter.doc_types",
+            "must be at most 1000 kinds of 1 to 100 characters",
+        );
+    }
+    if documents.len() > MOST_NAMES {
+        refusals.add("filter.documents", "must be at most 1000 names");
+    }
+    let mut ids = Vec::with_capacity(documents.len().min(MOST_NAMES));
+    for (at, name) in documents.iter().take(MOST_NAMES).enumerate() {
+        match names::split(name) {
+            Some((of, id)) if of == space => ids.push(id.to_owned()),
+            _ => refusals.add(
+                &format!("filter.documents[{at}]"),
+                format!("must be the name of a document of this space, as \"spaces/{space}/documents/a.md\""),
+            ),
+        }
+    }
+    Filter {
+        doc_types,
+        tags: data::tags(tags, "filter.tags", refusals),
+        documents: ids,
+        from: data::time(document_time_from, "filter.document_time_from", refusals),
+        until: data::time(document_time_until, "filter.document_time_until", refusals),
+        metadata: data::map(metadata, "filter.metadata", refusals),
+    }
+}
+
+/// Parses how to retrieve.
+pub(crate) fn retrieval(wire: Option<pb::RetrievalConfig>, refusals: &mut Refusals) -> Retrieval {
+    let pb::RetrievalConfig {
+        fusion,
+        dense_weight,
+        rrf_k,
+        candidates,
+        score_threshold,
+        diversity,
+        rerank,
+        rerank_model,
+        max_per_document,
+        exact,
+    } = wire.unwrap_or_default();
+    let mut refuse =
+        |field: &str, problem: &'static str| refusals.add(&format!("retrieval.{field}"), problem);
+    let fusion = match pb::Fusion::try_from(fusion) {
+        Ok(pb::Fusion::Unspecified | pb::Fusion::RelativeScore) => Fusion::RelativeScore,
+        Ok(pb::Fusion::Rrf) => Fusion::Rrf,
+        Ok(pb::Fusion::Dbsf) => Fusion::Dbsf,
+        Ok(pb::Fusion::DenseOnly) => Fusion::DenseOnly,
+        Ok(pb::Fusion::LexicalOnly) => Fusion::LexicalOnly,
+        Err(_) => {
+            refuse("fusion", "must be one of Fusion");
+            Fusion::default()
+        }
+    };
+    if dense_weight.is_some_and(|weight| !SHARES.contains(&weight)) {
+        refuse("dense_weight", "must be 0 to 1");
+    }
+    if dense_weight.is_some() && fusion != Fusion::RelativeScore {
+        refuse("dense_weight", "is only for RELATIVE_SCORE");
+    }
+    if rrf_k.is_some_and(|k| !RRF.contains(&k)) {
+        refuse("rrf_k", "must be 1 to 1000");
+    }
+    if rrf_k.is_some() && fusion != Fusion::Rrf {
+        refuse("rrf_k", "is only for RRF");
+    }
+    if candidates.is_some_and(|candidates| !CANDIDATES.contains(&candidates)) {
+        refuse("candidates", "must be 1 to 10000");
+    }
+    if score_threshold.is_some_and(|threshold| !threshold.is_finite()) {
+        refuse("score_threshold", "must be a number");
+    }
+    if diversity.is_some_and(|diversity| !SHARES.contains(&diversity)) {
+        refuse("diversity", "must be 0 to 1");
+    }
+    if longer(&rerank_model, 200) {
+        refuse("rerank_model", "must have at most 200 characters");
+    }
+    if !rerank_model.is_empty() && rerank == Some(false) {
+        refuse("rerank_model", "must be empty where rerank is false");
+    }
+    if max_per_document == Some(0) {
+        refuse("max_per_document", "must be at least 1");
+    }
+    Retrieval {
+        fusion,
+        dense_weight,
+        rrf_k,
+        candidates,
+        score_threshold,
+        diversity,
+        rerank,
+        rerank_model,
+        max_per_document,
+        exact: exact.unwrap_or(false),
+    }
+}
+
+/// The config with every default filled in, and nothing that this fusion does not use: it may be sent as it is.
+pub(crate) fn effective(retrieval: &Retrieval) -> pb::RetrievalConfig {
+    let Retrieval {
+        fusion,
+        dense_weight,
+        rrf_k,
+        candidates,
+        score_threshold,
+        diversity,
+        rerank,
+        rerank_model,
+        max_per_document,
+        exact,
+    } = retrieval;
+    let is = |of: Fusion| *fusion == of;
+    let (dense_weight, rrf_k) = (
+        dense_weight.filter(|_| is(Fusion::RelativeScore)),
+        rrf_k.filter(|_| is(Fusion::Rrf)),
+    );
+    let fusion = match fusion {
+        Fusion::RelativeScore => pb::Fusion::RelativeScore,
+        Fusion::Rrf => pb::Fusion::Rrf,
+        Fusion::Dbsf => pb::Fusion::Dbsf,
+        Fusion::DenseOnly => pb::Fusion::DenseOnly,
+        Fusion::LexicalOnly => pb::Fusion::LexicalOnly,
+    };
+    pb::RetrievalConfig {
+        fusion: fusion.into(),
+        dense_weight,
+        rrf_k,
+        candidates: *candidates,
+        score_threshold: *score_threshold,
+        diversity: *diversity,
+        rerank: *rerank,
+        rerank_model: rerank_model.clone(),
+        max_per_document: *max_per_document,
+        exact: Some(*exact),
+    }
+}
+
+/// What was found in the space of this id.
+pub(crate) fn found(space: &str, found: Found, receipt: types::Receipt) -> pb::SearchResponse {
+    let Found {
+        hits,
+        next_page,
+        epoch,
+        effective,
+        timings,
+        embedding_model: _,
+        rerank_model: _,
+    } = found;
+    pb::SearchResponse {
+        hits: hits.iter().map(|hit| self::hit(space, hit)).collect(),
+        next_page_token: next_page,
+        index_epoch: epoch,
+        effective_retrieval: Some(self::effective(&effective)),
+        timings: timings
+            .iter()
+            .map(|timing| stage(timing.stage, timing.duration))
+            .collect(),
+        receipt: Some(receipt),
+    }
+}
+
+/// How long a stage took.
+pub(crate) fn stage(stage: &str, duration: std::time::Duration) -> pb::StageTiming {
+    pb::StageTiming {
+        stage: stage.to_owned(),
+        duration: Some(wire_duration(duration)),
+    }
+}
+
+/// A hit in the space of this id.
+pub(crate) fn hit(space: &str, hit: &Hit) -> pb::Hit {
+    let range = hit.range.clone();
+    pb::Hit {
+        chunk_id: hit.id.to_string(),
+        document: names::of_document(space, &hit.document),
+        title: hit.title.clone(),
+        doc_type: hit.doc_type.as_ref().map(document::doc_type),
+        text: hit.text.clone(),
+        headings: hit.headings.to_vec(),
+        anchor: Some(anchor(space, hit, range)),
+        score: hit.score,
+        score_components: hit.components.iter().map(component).collect(),
+        highlights: hit.highlights.iter().cloned().map(text_range).collect(),
+    }
+}
+
+/// Where a piece of a hit's document stands: `range` in its text, unless it has pages or times.
+pub(crate) fn anchor(space: &str, hit: &Hit, range: std::ops::Range<usize>) -> types::Anchor {
+    use types::anchor::Place as Wire;
+
+    let place = match &hit.place {
+        None => Wire::Text(text_range(range)),
+        Some(Place::Page { page, outline }) => Wire::Page(types::PageRegion {
+            page: *page,
+            polygon: outline
+                .iter()
+                .map(|[x, y]| types::Point { x: *x, y: *y })
+                .collect(),
+        }),
+        Some(Place::Time { start, end }) => Wire::Time(types::TimeSpan {
+            start_offset: Some(wire_duration(*start)),
+            end_offset: Some(wire_duration(*end)),
+        }),
+    };
+    types::Anchor {
+        source: names::of_document(space, &hit.document),
+        place: Some(place),
+    }
+}
+
+/// A range of bytes.
+pub(crate) fn text_range(range: std::ops::Range<usize>) -> types::TextRange {
+    types::TextRange {
+        start_byte: range.start as u64,
+        end_byte: range.end as u64,
+    }
+}
+
+fn component(component: &ScoreComponent) -> pb::ScoreComponent {
+    let ScoreComponent {
+        source,
+        raw,
+        normalized,
+        rank,
+        weight,
+        contribution,
+    } = *component;
+    let source = match source {
+        ScoreSource::Dense => pb::ScoreSource::Dense,
+        ScoreSource::Lexical => pb::ScoreSource::Lexical,
+        ScoreSource::Rerank => pb::ScoreSource::Rerank,
+        ScoreSource::Diversity => pb::ScoreSource::Diversity,
+    };
+    pb::ScoreComponent {
+        source: source.into(),
+        raw_score: raw,
+        normalized_score: normalized,
+        rank,
+        weight,
+        contribution,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> pb::SearchRequest {
+        pb::SearchRequest {
+            space: "spaces/a".to_owned(),
+            query: "wing".to_owned(),
+            ..pb::SearchRequest::default()
+        }
+    }
+
+    #[test]
+    fn every_field_that_cannot_be_is_told_at_once() {
+        let mut wire = asked();
+        wire.query = " ".to_owned();
+        wire.page_size = 1_001;
+        wire.filter = Some(pb::Filter {
+            documents: vec!["spaces/b/documents/x".to_owned()],
+            tags: vec![String::new()],
+            ..pb::Filter::default()
+        });
+        wire.retrieval = Some(pb::RetrievalConfig {
+            fusion: 9,
+            dense_weight: Some(f32::NAN),
+            rrf_k: Some(0),
+            candidates: Some(0),
+            score_threshold: Some(f32::INFINITY),
+            diversity: Some(1.5),
+            max_per_document: Some(0),
+            ..pb::RetrievalConfig::default()
+        });
+        let fault = search(wire).expect_err("refused");
+        let fields: Vec<&str> = fault
+            .violations
+            .iter()
+            .map(|violation| &*violation.field)
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                "query",
+                "page_size",
+                "filter.documents[0]",
+                "filter.tags",
+                "retrieval.fusion",
+                "retrieval.dense_weight",
+                "retrieval.rrf_k",
+                "retrieval.rrf_k",
+                "retrieval.candidates",
+                "retrieval.score_threshold",
+                "retrieval.diversity",
+                "retrieval.max_per_document",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let Search { space, query } = search(asked()).expect("a search");
+        assert_eq!((space.as_str(), query.page_size), ("a", 10));
+        assert_eq!(query.retrieval, Retrieval::default());
+        assert_eq!(query.filter, Filter::default());
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        let mut wire = asked();
+        wire.retrieval = Some(pb::RetrievalConfig {
+            fusion: pb::Fusion::DenseOnly.into(),
+            dense_weight: Some(0.5),
+            rerank: Some(false),
+            rerank_model: "x".to_owned(),
+            ..pb::RetrievalConfig::default()
+        });
+        let fault = search(wire).expect_err("refused");
+        assert_eq!(fault.violations.len(), 2);
+    }
+}

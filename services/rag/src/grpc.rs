@@ -1,0 +1,421 @@
+//! The adapter: convert, call, convert. What happens to a document or a query is the store's; how an answer is written is
+//! in [`answer`](self::answer).
+
+mod answer;
+mod archive;
+mod ingest;
+mod operation;
+mod rerank;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use polyphony_chassis::operations::{Desk, Operations, Terms};
+use polyphony_chassis::places::{Patience, Places};
+use polyphony_chassis::{Caller, Deadline, RequestId};
+use polyphony_encoders::roster::{PresentEmbedder, PresentReranker};
+use polyphony_error::{Fault, Kind};
+use polyphony_proto::google::longrunning::Operation;
+use polyphony_proto::rag::v1 as pb;
+use polyphony_proto::rag::v1::rag_service_server::RagService;
+use polyphony_proto::types::v1 as types;
+use polyphony_wire::{Spent, degradation, receipt};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::answer::cache::Cache;
+use crate::clients::Llm;
+use crate::config::Config;
+use crate::convert::{self, data, document, names, search, space};
+use crate::encoders::Encoders;
+use crate::fetch::Fetcher;
+use crate::parse::MEDIA_TYPES;
+use crate::store::DocumentListing;
+use crate::{Scope, Store};
+use operation::Ingesting;
+
+/// The service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    shared: Arc<Shared>,
+}
+
+/// What every call may need.
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    store: Store,
+    encoders: Encoders,
+    llm: Llm,
+    fetcher: Fetcher,
+    cache: Cache<answer::Kept>,
+    places: Places,
+    ingestions: Desk<Ingesting>,
+}
+
+// === impl Service ===
+
+impl Service {
+    pub(crate) fn new(
+        config: Config,
+        store: Store,
+        encoders: Encoders,
+        llm: Llm,
+        fetcher: Fetcher,
+        operations: Operations,
+    ) -> Self {
+        let places = Places::new("rag", config.max_streams, config.searches(), config.max_queue);
+        let terms = Terms {
+            service: "rag",
+            max_operations: config.max_operations,
+            operation_retention: config.operation_retention.get(),
+            // They only watch: the store's own workers do the work.
+            turns: config.max_operations,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                cache: Cache::new(config.answer.cache_size.as_usize(), config.answer.cache_ttl.get()),
+                places,
+                ingestions: Desk::new(operations, terms),
+                config,
+                store,
+                encoders,
+                llm,
+                fetcher,
+            }),
+        }
+    }
+
+    fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The caller's key to one of its spaces.
+    async fn scope(&self, caller: &Caller, space: &str) -> Result<Scope, Fault> {
+        Ok(self.store().scope(caller, space).await?)
+    }
+}
+
+#[tonic::async_trait]
+impl RagService for Service {
+    async fn ingest(
+        &self,
+        request: Request<Streaming<pb::IngestRequest>>,
+    ) -> Result<Response<Operation>, Status> {
+        let _place = self.shared.places.stream()?;
+        let caller = Caller::of(&request);
+        let operation = ingest::ingest(&self.shared, &caller, request.into_inner()).await?;
+        Ok(Response::new(operation.wire()))
+    }
+
+    type WatchIngestStream = BoxStream<'static, Result<pb::WatchIngestResponse, Status>>;
+
+    async fn watch_ingest(
+        &self,
+        request: Request<pb::WatchIngestRequest>,
+    ) -> Result<Response<Self::WatchIngestStream>, Status> {
+        let caller = Caller::of(&request);
+        let pb::WatchIngestRequest { name } = request.into_inner();
+        let ingestions = &self.shared.ingestions;
+        let is_own = |name| {
+            ingestions
+                .get(name)
+                .is_ok_and(|known| caller.is(&known.moment().progress.owner))
+        };
+        if !is_own(name.as_str()) {
+            let remedy = "it may be forgotten; ingestions do not outlive their process, documents do";
+            return Err(Fault::not_found("operation", names::said_back(&name), remedy).into());
+        }
+        let watched = ingestions.watch(&name)?;
+        let message = |metadata| {
+            Ok(pb::WatchIngestResponse {
+                metadata: Some(metadata),
+            })
+        };
+        Ok(Response::new(watched.map(message).boxed()))
+    }
+
+    async fn search(
+        &self,
+        request: Request<pb::SearchRequest>,
+    ) -> Result<Response<pb::SearchResponse>, Status> {
+        let (caller, call, began) = (Caller::of(&request), RequestId::of_call(&request), Instant::now());
+        let convert::search::Search { space, query } = search::search(request.into_inner())?;
+        let scope = self.scope(&caller, &space).await?;
+        let place = self.shared.places.worker(Patience::Queue).await?;
+        let found = self.store().search(&scope, &query).await.map_err(Fault::from)?;
+        let spent = Spent {
+            queue: Some(place.waited),
+            total: Some(began.elapsed()),
+            ..Spent::default()
+        };
+        let receipt = self.shared.found_by(&call, &found, spent).await?;
+        Ok(Response::new(search::found(&space, found, receipt)))
+    }
+
+    type AnswerStream = answer::Replies;
+
+    async fn answer(
+        &self,
+        request: Request<pb::AnswerRequest>,
+    ) -> Result<Response<Self::AnswerStream>, Status> {
+        let place = self.shared.places.stream()?;
+        let (caller, call) = (Caller::of(&request), RequestId::of_call(&request));
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let asked = convert::answer::asked(request.into_inner())?;
+        let scope = self.scope(&caller, &asked.space).await?;
+        let job = answer::Job {
+            asked,
+            scope,
+            call,
+            deadline,
+        };
+        Ok(Response::new(answer::stream(
+            Arc::clone(&self.shared),
+            job,
+            place,
+        )))
+    }
+
+    async fn rerank(
+        &self,
+        request: Request<pb::RerankRequest>,
+    ) -> Result<Response<pb::RerankResponse>, Status> {
+        let call = RequestId::of_call(&request);
+        let asked = convert::rerank::rerank(request.into_inner())?;
+        Ok(Response::new(rerank::rerank(&self.shared, &call, asked).await?))
+    }
+
+    async fn get_document(
+        &self,
+        request: Request<pb::GetDocumentRequest>,
+    ) -> Result<Response<pb::Document>, Status> {
+        let caller = Caller::of(&request);
+        let pb::GetDocumentRequest { name } = request.into_inner();
+        let (space, id) = names::document(&name, "name")?;
+        let scope = self.scope(&caller, &space).await?;
+        let found = self.store().document(&scope, &id).await.map_err(Fault::from)?;
+        Ok(Response::new(document::wire(&space, found)))
+    }
+
+    async fn list_documents(
+        &self,
+        request: Request<pb::ListDocumentsRequest>,
+    ) -> Result<Response<pb::ListDocumentsResponse>, Status> {
+        let caller = Caller::of(&request);
+        let document::List {
+            space,
+            state,
+            tags,
+            page_size,
+            page,
+        } = document::list(request.into_inner())?;
+        let scope = self.scope(&caller, &space).await?;
+        let listing = DocumentListing {
+            state,
+            tags,
+            after: data::after(&page, names::is_document_id)?,
+            most: page_size + 1,
+        };
+        let mut found = self
+            .store()
+            .list_documents(&scope, &listing)
+            .await
+            .map_err(Fault::from)?;
+        let more = found.len() > page_size;
+        found.truncate(page_size);
+        let last = found.last().filter(|_| more).map(|document| document.id.clone());
+        Ok(Response::new(pb::ListDocumentsResponse {
+            documents: found
+                .into_iter()
+                .map(|found| document::wire(&space, found))
+                .collect(),
+            next_page_token: last.unwrap_or_default(),
+        }))
+    }
+
+    async fn delete_document(
+        &self,
+        request: Request<pb::DeleteDocumentRequest>,
+    ) -> Result<Response<()>, Status> {
+        let caller = Caller::of(&request);
+        let pb::DeleteDocumentRequest { name } = request.into_inner();
+        let (space, id) = names::document(&name, "name")?;
+        let scope = self.scope(&caller, &space).await?;
+        let deleted = self.store().delete_document(&scope, &id).await;
+        Ok(Response::new(deleted.map_err(Fault::from)?))
+    }
+
+    async fn create_space(
+        &self,
+        request: Request<pb::CreateSpaceRequest>,
+    ) -> Result<Response<pb::Space>, Status> {
+        let caller = Caller::of(&request);
+        let space::Create { new, request_id } = space::create(request.into_inner())?;
+        let made = self.store().create_space(&caller, new, &request_id).await;
+        Ok(Response::new(space::wire(made.map_err(Fault::from)?)))
+    }
+
+    async fn get_space(&self, request: Request<pb::GetSpaceRequest>) -> Result<Response<pb::Space>, Status> {
+        let caller = Caller::of(&request);
+        let pb::GetSpaceRequest { name } = request.into_inner();
+        let scope = self.scope(&caller, &names::space(&name, "name")?).await?;
+        let found = self.store().space(&scope).await.map_err(Fault::from)?;
+        Ok(Response::new(space::wire(found)))
+    }
+
+    async fn list_spaces(
+        &self,
+        request: Request<pb::ListSpacesRequest>,
+    ) -> Result<Response<pb::ListSpacesResponse>, Status> {
+        let caller = Caller::of(&request);
+        let pb::ListSpacesRequest {
+            page_size,
+            page_token,
+        } = request.into_inner();
+        let most = space::page_size(page_size)?;
+        let after = data::after(&page_token, names::is_space_id)?;
+        let found = self.store().list_spaces(&caller, &after, most + 1).await;
+        let mut found = found.map_err(Fault::from)?;
+        let more = found.len() > most;
+        found.truncate(most);
+        let last = found.last().filter(|_| more).map(|space| space.id.clone());
+        Ok(Response::new(pb::ListSpacesResponse {
+            spaces: found.into_iter().map(space::wire).collect(),
+            next_page_token: last.unwrap_or_default(),
+        }))
+    }
+
+    async fn update_space(
+        &self,
+        request: Request<pb::UpdateSpaceRequest>,
+    ) -> Result<Response<pb::Space>, Status> {
+        let caller = Caller::of(&request);
+        let update = space::Update::parse(request.into_inner())?;
+        let scope = self.scope(&caller, &update.space).await?;
+        let change = update.change(scope.chunking())?;
+        let changed = self.store().update_space(&scope, change).await;
+        Ok(Response::new(space::wire(changed.map_err(Fault::from)?)))
+    }
+
+    async fn delete_space(&self, request: Request<pb::DeleteSpaceRequest>) -> Result<Response<()>, Status> {
+        let caller = Caller::of(&request);
+        let pb::DeleteSpaceRequest { name, force, etag } = request.into_inner();
+        let scope = self.scope(&caller, &names::space(&name, "name")?).await?;
+        let deleted = self.store().delete_space(&scope, force, &etag).await;
+        Ok(Response::new(deleted.map_err(Fault::from)?))
+    }
+
+    type ExportSpaceStream = archive::Replies;
+
+    async fn export_space(
+        &self,
+        request: Request<pb::ExportSpaceRequest>,
+    ) -> Result<Response<Self::ExportSpaceStream>, Status> {
+        let place = self.shared.places.stream()?;
+        let caller = Caller::of(&request);
+        let wanted = convert::archive::export(request.into_inner())?;
+        let scope = self.scope(&caller, &wanted.space).await?;
+        let replies = archive::export(self.store().clone(), scope, wanted.with_vectors, place).await?;
+        Ok(Response::new(replies))
+    }
+
+    async fn import_space(
+        &self,
+        request: Request<Streaming<pb::ImportSpaceRequest>>,
+    ) -> Result<Response<pb::ImportSpaceResponse>, Status> {
+        let _place = self.shared.places.stream()?;
+        let caller = Caller::of(&request);
+        let made = archive::import(&self.shared, &caller, request.into_inner()).await?;
+        Ok(Response::new(pb::ImportSpaceResponse {
+            space: Some(space::wire(made)),
+        }))
+    }
+
+    async fn get_capabilities(
+        &self,
+        _: Request<pb::GetCapabilitiesRequest>,
+    ) -> Result<Response<pb::GetCapabilitiesResponse>, Status> {
+        let (embedders, rerankers) = self.shared.encoders.present().await?;
+        let embedders = embedders.into_iter().map(embedder);
+        let models = embedders.chain(rerankers.into_iter().map(reranker));
+        Ok(Response::new(pb::GetCapabilitiesResponse {
+            models: models.collect(),
+            media_types: MEDIA_TYPES.map(str::to_owned).to_vec(),
+            generative: self.shared.llm.is_up().await,
+            max_document_bytes: self.shared.config.max_document_bytes.bytes(),
+            max_top_k: search::MOST_PAGE,
+        }))
+    }
+}
+
+fn embedder(present: PresentEmbedder) -> types::ModelCapabilities {
+    let PresentEmbedder { model, engine, known } = present;
+    types::ModelCapabilities {
+        model: model.to_string(),
+        engine,
+        supported_fields: ["space.embedding_model"].map(str::to_owned).to_vec(),
+        degraded: known.and_then(|info| degradation(&info.made)),
+        language_codes: Vec::new(),
+    }
+}
+
+fn reranker(present: PresentReranker) -> types::ModelCapabilities {
+    let PresentReranker { model, engine, known } = present;
+    types::ModelCapabilities {
+        model: model.to_string(),
+        engine,
+        supported_fields: ["model", "retrieval.rerank", "retrieval.rerank_model"]
+            .map(str::to_owned)
+            .to_vec(),
+        degraded: known.and_then(|info| degradation(&info.made)),
+        language_codes: Vec::new(),
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// With what passages were found: the embedding model, or no model at all.
+    async fn found_by(
+        &self,
+        call: &str,
+        found: &crate::domain::Found,
+        spent: Spent,
+    ) -> Result<types::Receipt, Fault> {
+        match &found.embedding_model {
+            Some(model) => Ok(receipt(call, &self.encoders.embedded_by(model).await?, spent)),
+            None => Ok(lexical(call, spent)),
+        }
+    }
+}
+
+/// A receipt for what was done with words alone.
+fn lexical(call: &str, spent: Spent) -> types::Receipt {
+    let made = polyphony_models::Provenance {
+        engine: "bm25",
+        version: format!("tantivy {}", tantivy::version_string()),
+        model: String::new(),
+        digest: String::new(),
+        device: "cpu".to_owned(),
+        degraded: None,
+    };
+    receipt(call, &made, spent)
+}
+
+/// A fault in the middle of a stream as its status. Its cause is logged here, because nobody above sees it.
+fn told(fault: Fault) -> Status {
+    polyphony_chassis::duplex::told(fault)
+}
+
+/// What a client sent too much of, too late or in the wrong order.
+fn out_of_order(field: &'static str, problem: &'static str) -> Fault {
+    Fault::invalid(field, problem)
+}
+
+/// A client that sends nothing.
+fn idle(key: &'static str, after: std::time::Duration) -> Fault {
+    let text = format!("the client sent nothing for {after:?} ({key}); send something to keep a stream open");
+    Fault::new(Kind::DeadlineExceeded, "STREAM_IDLE", text)
+}

@@ -1,0 +1,204 @@
+//! `Ingest`: documents come in piece by piece and go to the disk as they come; a document is never held in memory.
+
+use std::sync::Arc;
+
+use polyphony_chassis::Caller;
+use polyphony_chassis::operations::Operation;
+use polyphony_error::{Fault, chain};
+use polyphony_proto::rag::v1 as pb;
+use polyphony_proto::rag::v1::ingest_request::Request as Message;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+
+use super::operation::{self, Ingesting, State};
+use super::{Shared, idle, out_of_order};
+use crate::Error;
+use crate::convert::ingest::{self, Announced, Media};
+use crate::domain::Head;
+use crate::ingest::{Progress, Submission};
+use crate::parse::Format;
+use crate::staging::Upload;
+
+/// The most bytes of one content message.
+const MOST_CONTENT: usize = 32 << 10;
+
+/// A document that is coming in.
+struct Incoming {
+    head: Head,
+    upload: Upload,
+    /// It came whole; more bytes are a mistake.
+    is_whole: bool,
+}
+
+/// Why an ingestion ends before its end.
+enum Stop {
+    Fault(Fault),
+    /// The client's own stream broke.
+    Broken(Status),
+}
+
+/// Takes documents in.
+pub(super) async fn ingest(
+    shared: &Shared,
+    caller: &Caller,
+    messages: Streaming<pb::IngestRequest>,
+) -> Result<Arc<Operation<Ingesting>>, Status> {
+    receive(shared, caller, messages)
+        .await
+        .map_err(|stop| match stop {
+            Stop::Fault(fault) => fault.into(),
+            Stop::Broken(status) => status,
+        })
+}
+
+async fn receive(
+    shared: &Shared,
+    caller: &Caller,
+    mut messages: Streaming<pb::IngestRequest>,
+) -> Result<Arc<Operation<Ingesting>>, Stop> {
+    let first = next(shared, &mut messages).await?;
+    let Some(Message::Config(config)) = first else {
+        let problem = "is missing; the first message says where documents go";
+        return Err(out_of_order("config", problem).into());
+    };
+    let config = ingest::config(config)?;
+    let scope = shared.store.scope(caller, &config.space).await?;
+    let most = shared.config.max_documents;
+    let mut taken: Vec<Submission> = Vec::new();
+    let mut open: Option<Incoming> = None;
+    while let Some(message) = next(shared, &mut messages).await? {
+        match message {
+            Message::Config(_) => {
+                return Err(out_of_order("config", "must be the first message, and only the first").into());
+            }
+            Message::Document(head) => {
+                if taken.len() + usize::from(open.is_some()) >= most {
+                    let text = format!(
+                        "an ingestion has at most {most} documents (rag.max_documents); begin another"
+                    );
+                    return Err(
+                        Fault::exhausted("TOO_MANY_DOCUMENTS", "rag.max_documents", text, None).into(),
+                    );
+                }
+                taken.extend(finish(open.take()).await?);
+                open = Some(announce(shared, head, &config.tags).await?);
+            }
+            Message::Content(bytes) => {
+                let Some(open) = &mut open else {
+                    return Err(out_of_order("content", "comes before its document is announced").into());
+                };
+                if open.is_whole {
+                    let problem = "comes after a document that was given as media; begin another document";
+                    return Err(out_of_order("content", problem).into());
+                }
+                if bytes.len() > MOST_CONTENT {
+                    return Err(out_of_order("content", "must have at most 32 KiB a message").into());
+                }
+                open.upload.write(&bytes)?;
+            }
+        }
+    }
+    taken.extend(finish(open.take()).await?);
+    if taken.is_empty() {
+        return Err(out_of_order("document", "is missing; send at least one document").into());
+    }
+    // What was answered before is found again by its owner alone.
+    let request_id = match config.request_id.as_str() {
+        "" => String::new(),
+        id => format!("{} {id}", scope.owner()),
+    };
+    let total = taken.len();
+    let ingestion = shared
+        .store
+        .ingest(&scope, taken, config.policy, &config.request_id)
+        .await?;
+    let state = State {
+        owner: scope.owner().to_owned(),
+        space: config.space.clone(),
+        progress: Progress {
+            total,
+            ..Progress::default()
+        },
+    };
+    let largest = shared.config.server.limits.max_send_message.as_usize();
+    let space = config.space;
+    let begun = shared
+        .ingestions
+        .begin(&request_id, state, async move |operation| {
+            operation::watch(operation, ingestion, space, largest).await
+        });
+    Ok(begun?)
+}
+
+/// The next message of the client; none at its end.
+async fn next(shared: &Shared, messages: &mut Streaming<pb::IngestRequest>) -> Result<Option<Message>, Stop> {
+    let patience = shared.config.stream_idle.get();
+    let message = timeout(patience, messages.message())
+        .await
+        .map_err(|_| idle("rag.stream_idle", patience))?
+        .map_err(Stop::Broken)?;
+    let Some(pb::IngestRequest { request }) = message else {
+        return Ok(None);
+    };
+    let request = request.ok_or_else(|| {
+        Fault::invalid(
+            "request",
+            "is empty; set config, document or content in every message",
+        )
+    })?;
+    Ok(Some(request))
+}
+
+/// A document begins.
+async fn announce(shared: &Shared, head: pb::DocumentHead, tags: &[String]) -> Result<Incoming, Stop> {
+    let is_known = |media_type: &str| Format::find(media_type, "", b"").is_ok();
+    let Announced { head, media } = ingest::document(head, tags, is_known)?;
+    let mut upload = shared.store.upload()?;
+    let is_whole = media.is_some();
+    match media {
+        None => {}
+        Some(Media::Inline(bytes)) => upload.write(&bytes)?,
+        Some(Media::Uri(uri)) => {
+            let write = |bytes: &[u8]| upload.write(bytes).map_err(Fault::from);
+            let fetched = shared.fetcher.fetch(&uri, write).await;
+            if let Err(fault) = &fetched {
+                tracing::info!(error = %chain(fault), "a document was not fetched");
+            }
+            fetched?;
+        }
+    }
+    Ok(Incoming {
+        head,
+        upload,
+        is_whole,
+    })
+}
+
+/// A document is complete.
+async fn finish(open: Option<Incoming>) -> Result<Option<Submission>, Stop> {
+    let Some(Incoming { head, upload, .. }) = open else {
+        return Ok(None);
+    };
+    if upload.size() == 0 {
+        return Err(out_of_order("content", "is missing; a document has at least one byte").into());
+    }
+    let kept = spawn_blocking(move || upload.finish())
+        .await
+        .map_err(Fault::internal)??;
+    Ok(Some(Submission { head, kept }))
+}
+
+// === impl Stop ===
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
