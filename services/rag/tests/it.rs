@@ -1,0 +1,4 @@
+//! What the crate promises, through its public interface and through a real socket.
+
+mod service;
+mod store;
