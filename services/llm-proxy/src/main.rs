@@ -1,3 +1,7 @@
 //! The proxy as a process of its own.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    polyphony_chassis::main::<polyphony_llm_proxy::LlmProxy>()
+}
