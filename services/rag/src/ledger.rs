@@ -28,6 +28,8 @@ use sqlx::{Executor, Row};
 
 pub(crate) use archives::Snapshot;
 pub(crate) use documents::{Admission, Listing, Submitted, Wanted};
+#[cfg(test)]
+pub(crate) use passages::About;
 pub(crate) use passages::{Loaded, NewPassage, Stored, WrittenPlace, of_bytes, to_bytes};
 pub(crate) use requests::Request;
 pub(crate) use spaces::Owned;

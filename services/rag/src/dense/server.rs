@@ -289,3 +289,6 @@ fn failed(doing: &'static str) -> impl Fn(QdrantError) -> Error {
         other => Error::index(INDEX, doing, other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

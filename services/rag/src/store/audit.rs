@@ -23,7 +23,8 @@ pub struct Audit {
 // === impl Store ===
 
 impl Store {
-    /// Compares both indexes of a space with the ledger, and changes nothing.
+    /// Compares both indexes of a space with the ledger. Indexes that were not used since the start are mended first, as
+    /// before any use.
     ///
     /// # Errors
     /// When the ledger or an index cannot be read.
@@ -31,6 +32,7 @@ impl Store {
         let room = self.room(scope);
         // While nobody writes, both indexes are at rest.
         let _writing = room.write().await;
+        self.ensure_locked(scope).await?;
         let space = scope.key().number();
         let ready = self.ledger().ready_keys(space).await?;
         let vectors = self.dense().keys(scope).await?;

@@ -167,7 +167,7 @@ impl Store {
         self.ensure_locked(scope).await
     }
 
-    async fn ensure_locked(&self, scope: &Scope) -> Result<(), Error> {
+    pub(super) async fn ensure_locked(&self, scope: &Scope) -> Result<(), Error> {
         let room = self.room(scope);
         if room.is_sound() {
             return Ok(());

@@ -44,7 +44,7 @@ async fn a_document_is_found_by_words_and_by_meaning_and_is_there_after_a_restar
         Fusion::DenseOnly,
         Fusion::LexicalOnly,
     ] {
-        let found = search(&store, &scope, &with("swimming whales", fusion)).await;
+        let found = search(&store, &scope, &with("the whale swims", fusion)).await;
         assert_eq!(found.hits[0].document, "whales", "{fusion:?}");
         assert_eq!(found.hits[0].text, "The whale swims in the ocean");
         assert_eq!(found.hits[0].range, 0..28);
