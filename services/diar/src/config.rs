@@ -1,11 +1,10 @@
 //! The keys of the diarizer: `[diar]`, and the sections it shares with the rest of the mesh, `[models]` and `[inference]`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
+use polyphony_chassis::Checks;
 use polyphony_chassis::config::ServerConfig;
+use polyphony_chassis::places::or_each_core;
 use polyphony_config::{ByteSize, HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
 use polyphony_models::ModelsConfig;
@@ -64,9 +63,6 @@ pub enum EngineChoice {
     Ge2e,
 }
 
-/// The runtime has 512 threads for work that blocks; some are left for models and files.
-const MOST_THREADS: usize = 448;
-
 // === impl Config ===
 
 impl Config {
@@ -88,40 +84,24 @@ impl Config {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        if !self.model.is_empty() && self.model.parse::<polyphony_models::ModelRef>().is_err() {
-            return Err(layers.invalid("diar.model", "must be the name of a model, as \"ge2e\""));
-        }
-        for (key, value) in [
-            ("diar.stream_idle", self.stream_idle),
-            ("diar.max_diarize_duration", self.max_diarize_duration),
-        ] {
-            if value.get() < Duration::from_secs(1) {
-                return Err(layers.invalid(key, "must be at least 1s"));
-            }
-        }
-        if self.streams() + self.workers() > MOST_THREADS {
-            let message =
-                format!("must be at most {MOST_THREADS} together with diar.workers: each holds a thread");
-            return Err(layers.invalid("diar.max_streams", message));
-        }
-        if self.max_speakers == 0 {
-            return Err(layers.invalid("diar.max_speakers", "must be at least 1"));
-        }
-        Ok(())
+        let checks = Checks::of(layers, "diar");
+        checks.model("model", &self.model, "ge2e")?;
+        checks.seconds([
+            ("stream_idle", self.stream_idle),
+            ("max_diarize_duration", self.max_diarize_duration),
+        ])?;
+        checks.threads(self.streams(), self.workers())?;
+        checks.positive("max_speakers", self.max_speakers)
     }
 
     /// Streams at once.
     pub fn streams(&self) -> usize {
-        if self.max_streams == 0 {
-            4 * cores()
-        } else {
-            self.max_streams
-        }
+        or_each_core(self.max_streams, 4)
     }
 
     /// Recordings at once.
     pub fn workers(&self) -> usize {
-        if self.workers == 0 { cores() } else { self.workers }
+        or_each_core(self.workers, 1)
     }
 }
 
@@ -145,8 +125,4 @@ impl Default for Config {
             inference: InferenceConfig::default(),
         }
     }
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

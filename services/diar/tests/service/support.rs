@@ -2,18 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use polyphony_audio::pcm::{Pcm, SampleRate};
 use polyphony_audio::resample::Resampler;
 use polyphony_audio::write::{WavFormat, wav};
-use polyphony_chassis::{Admission, Program, Readiness, Runtime, Shutdown};
-use polyphony_config::{Layers, Sources};
-use polyphony_diar::{Config, Diar};
+use polyphony_diar::Diar;
 use polyphony_espeak::{Espeak, Script, Settings, Speech};
 use polyphony_proto::diar::v1::diar_service_client::DiarServiceClient;
+use polyphony_proto::diar::v1::diar_service_server::SERVICE_NAME;
 use polyphony_proto::types::v1::{Media, media};
-use tokio::net::TcpListener;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -32,44 +29,10 @@ pub(crate) struct Served {
 pub(crate) async fn served(settings: &[&str]) -> Served {
     let folder = tempfile::tempdir().expect("a folder");
     let kept = format!("diar.speakers_dir={}", folder.path().display());
-    let given = settings.iter().map(|setting| (*setting).to_owned());
-    let settings = ["diar.engine=ge2e".to_owned(), kept].into_iter().chain(given);
-    let sources = Sources {
-        search: Vec::new(),
-        ..Sources::of_process(None, settings.collect())
-    };
-    let config = Config::read(&Layers::load(sources).expect("layers")).expect("a config");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("an address"));
-    let (trigger, shutdown) = Shutdown::manual();
-    let readiness = Readiness::new();
-    let runtime = Runtime {
-        shutdown,
-        readiness: readiness.clone(),
-        admission: Admission::new(64),
-        residents: Default::default(),
-    };
-    tokio::spawn(async move {
-        let _trigger = trigger;
-        Diar::run(config, runtime, listener).await.expect("runs")
-    });
-    let ready = async {
-        while readiness.is_serving("polyphony.diar.v1.DiarService") != Some(true) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    if tokio::time::timeout(Duration::from_secs(20), ready)
-        .await
-        .is_err()
-    {
-        panic!(
-            "not ready: {:?}; `make setup` installs what is missing",
-            readiness.not_ready()
-        );
-    }
-    let channel = Channel::from_shared(uri).expect("a uri").connect().await;
+    let settings = [&["diar.engine=ge2e", &kept], settings].concat();
+    let running = polyphony_harness::program::<Diar>(SERVICE_NAME, &settings).await;
     Served {
-        client: DiarServiceClient::new(channel.expect("connects")),
+        client: DiarServiceClient::new(running.channel().await),
         _folder: folder,
     }
 }
