@@ -29,7 +29,7 @@ use crate::metrics::{self, Door};
 use crate::proxy::Proxy;
 use crate::upstream::{ModelKind, Outgoing, Queued, Upstream};
 use replay::replay;
-use stream::Chunks;
+pub(crate) use stream::Chunks;
 
 /// What the caller of an answer is told.
 #[derive(Debug, Clone)]

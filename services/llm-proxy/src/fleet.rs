@@ -196,7 +196,7 @@ impl Fleet {
             }
         }
         let policy = preference.policy.unwrap_or(self.policy);
-        let (&(ref upstream, ref there), reason) = if candidates.len() == 1 {
+        let ((upstream, there), reason) = if candidates.len() == 1 {
             let alone = if wanted.is_empty() {
                 "the only one that has it"
             } else {

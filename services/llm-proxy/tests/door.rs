@@ -68,6 +68,26 @@ async fn a_stream_is_passed_on_and_the_usage_told_only_to_who_asked() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_is_whole_also_of_a_server_that_only_streams() {
+    let upstream = Upstream::streaming(answer(&["Hel", "lo"])).await;
+    let served = before(Kind::Openai, &upstream).await;
+    let whole = served.post("/v1/chat/completions", &question(false)).await;
+    let json = whole.json();
+    assert_eq!(json["object"], "chat.completion");
+    assert_eq!(
+        json["choices"],
+        json!([{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop", "logprobs": null}])
+    );
+    assert_eq!(json["usage"]["total_tokens"], 7);
+    let cut = Upstream::streaming(piece(json!({"content": "Hel"}))).await;
+    let served = before(Kind::Openai, &cut).await;
+    assert_eq!(
+        served.post("/v1/chat/completions", &question(false)).await.status,
+        503
+    );
+}
+
+#[tokio::test]
 async fn models_and_health_are_told_in_openais_shape() {
     let upstream = Upstream::with_models(&["org/m"], |_, mut wire| async move {
         wire.sse(&answer(&["x"])).await

@@ -16,7 +16,7 @@ use crate::upstream::{Upstream, roots};
 
 /// The events of an answer.
 #[derive(Debug)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     upstream: Arc<Upstream>,
     body: Option<Incoming>,
     events: Events,
@@ -32,7 +32,7 @@ const MOST_EVENT: usize = 4 << 20;
 // === impl Chunks ===
 
 impl Chunks {
-    pub(super) fn new(upstream: &Arc<Upstream>, response: Response<Incoming>, most: u64) -> Self {
+    pub(crate) fn new(upstream: &Arc<Upstream>, response: Response<Incoming>, most: u64) -> Self {
         let kind = response
             .headers()
             .get(CONTENT_TYPE)
@@ -48,7 +48,7 @@ impl Chunks {
     }
 
     /// The next event; none at the end of the stream. `idle` is how long the upstream may be silent.
-    pub(super) async fn next(&mut self, idle: Option<Duration>) -> Result<Option<Event>, What> {
+    pub(crate) async fn next(&mut self, idle: Option<Duration>) -> Result<Option<Event>, What> {
         if self.is_whole {
             let Some(body) = self.body.take() else {
                 return Ok(None);

@@ -202,7 +202,7 @@ pub(crate) fn echoed(answer: &Value, skip: usize, end: usize) -> Result<(Vec<Tok
             .and_then(Value::as_u64)
             .map(|next| next as usize);
         // One that crosses the border belongs to what comes after it.
-        let ends = next.unwrap_or(begin + text.chars().count());
+        let ends = next.unwrap_or_else(|| begin + text.chars().count());
         if ends <= skip || begin >= end {
             continue;
         }

@@ -1,5 +1,6 @@
 //! A request passed on, and its answer passed back.
 
+mod gather;
 mod passed;
 mod stream;
 

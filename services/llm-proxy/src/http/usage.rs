@@ -182,7 +182,7 @@ pub(super) fn usage_of_response(json: &[u8]) -> Option<Usage> {
     let event: Event = serde_json::from_slice(json).ok()?;
     let took = event
         .usage
-        .or(event.response.and_then(|response| response.usage))?;
+        .or_else(|| event.response.and_then(|response| response.usage))?;
     let usage = Usage {
         prompt_tokens: took.input_tokens.or(took.total_tokens),
         completion_tokens: took.output_tokens,

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::super::REQUEST_ID;
+use super::gather::gather;
 use super::{Endpoint, Fields};
 use crate::config::Kind;
 use crate::exchange::Call;
@@ -120,11 +121,11 @@ impl Call for Passed<'_> {
     type Opened = Opened;
 
     fn request(&self, upstream: &Upstream, there: &str) -> Result<Outgoing, Fault> {
-        let lacks = match (self.endpoint, upstream.kind) {
-            (Endpoint::Responses | Endpoint::Embeddings, Kind::Tgi) => true,
-            (Endpoint::Rerank, Kind::Tgi | Kind::Ollama) => true,
-            _ => false,
-        };
+        let lacks = matches!(
+            (self.endpoint, upstream.kind),
+            (Endpoint::Responses | Endpoint::Embeddings, Kind::Tgi)
+                | (Endpoint::Rerank, Kind::Tgi | Kind::Ollama)
+        );
         if lacks {
             let (path, name, kind) = (self.endpoint.path(), &upstream.name, upstream.kind);
             let text = format!("upstream {name} ({kind}) has no {path}");
@@ -141,6 +142,13 @@ impl Call for Passed<'_> {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
         let is_stream = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let (_, scan) = self.fields;
+        if is_stream && !scan.stream && self.endpoint == Endpoint::Chat {
+            let model = scan.model.as_ref().map_or("", |(_, name)| name);
+            return gather(upstream, response, model, self.most)
+                .await
+                .map(Opened::Whole);
+        }
         let mut body = response.into_body();
         if !is_stream {
             let whole = upstream.whole(body, self.most).await?;
