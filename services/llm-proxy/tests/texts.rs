@@ -236,3 +236,73 @@ async fn likelihoods_and_tokens_are_those_of_the_text_that_was_sent() {
         Code::Unimplemented
     );
 }
+
+/// By all-MiniLM-L6-v2, as `make setup` installs it.
+#[tokio::test]
+async fn texts_are_embedded_and_cut_without_any_upstream() {
+    let served = served(config(&[])).await;
+    let request = pb::EmbedRequest {
+        inputs: ["a cat", "a dog", "quantum field theory"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..Default::default()
+    };
+    let answer = served.client.clone().embed(request).await;
+    let answer = answer
+        .expect("embedded; `make setup` installs the model")
+        .into_inner();
+    let alike = |a: usize, b: usize| -> f32 {
+        let (a, b) = (&answer.embeddings[a].values, &answer.embeddings[b].values);
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    };
+    assert!((alike(0, 0) - 1.0).abs() < 1e-4);
+    assert!(
+        alike(0, 1) > alike(0, 2) + 0.2,
+        "{} and {}",
+        alike(0, 1),
+        alike(0, 2)
+    );
+    let receipt = answer.receipt.expect("a receipt");
+    assert!(receipt.model_digest.starts_with("sha256:"), "{receipt:?}");
+    let door = served
+        .post(
+            "/v1/embeddings",
+            &json!({"model": receipt.model, "input": "a cat"}),
+        )
+        .await;
+    let vector = door.json()["data"][0]["embedding"]
+        .as_array()
+        .expect("a vector")
+        .len();
+    assert_eq!(vector, answer.embeddings[0].values.len());
+    let wrong = pb::EmbedRequest {
+        inputs: vec!["a".to_owned()],
+        expected_model_digest: format!("sha256:{}", "0".repeat(64)),
+        ..Default::default()
+    };
+    let status = served
+        .client
+        .clone()
+        .embed(wrong)
+        .await
+        .expect_err("another model");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    let cut = pb::TokenizeRequest {
+        model: receipt.model,
+        text: "Hello w\u{f6}rld".to_owned(),
+        add_special_tokens: Some(false),
+    };
+    let tokens = served
+        .client
+        .clone()
+        .tokenize(cut)
+        .await
+        .expect("cut")
+        .into_inner()
+        .tokens;
+    let range = tokens
+        .last()
+        .and_then(|token| token.source_text_range.clone())
+        .expect("a place");
+    assert_eq!((range.start_byte, range.end_byte), (6, 12));
+}
