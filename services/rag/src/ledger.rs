@@ -41,7 +41,7 @@ use crate::Error;
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     readers: AnyPool,
-    /// SQLite has one writer at a time; more would wait for each other within a transaction.
+    /// One connection: SQLite has one writer at a time, and more would wait for each other within a transaction.
     writer: AnyPool,
     dialect: Dialect,
 }
@@ -70,15 +70,16 @@ impl Ledger {
         let ledger = if url.is_empty() {
             Self::sqlite(&folder.join("ledger.sqlite")).await?
         } else {
-            let pool = AnyPoolOptions::new()
-                .max_connections(READERS)
-                .acquire_timeout(PATIENCE)
-                .connect(url)
-                .await
-                .map_err(Error::ledger("connecting"))?;
+            let pool = |most: u32| {
+                AnyPoolOptions::new()
+                    .max_connections(most)
+                    .acquire_timeout(PATIENCE)
+            };
+            let connecting = || Error::ledger("connecting");
             Self {
-                readers: pool.clone(),
-                writer: pool,
+                // One writer for each process, as with SQLite: what it reads within a transaction stays true.
+                writer: pool(1).connect(url).await.map_err(connecting())?,
+                readers: pool(READERS).connect(url).await.map_err(connecting())?,
                 dialect: Dialect::Postgres,
             }
         };

@@ -8,18 +8,19 @@
 mod config;
 mod english;
 mod fields;
+mod opened;
 mod query;
 pub(crate) mod words;
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tantivy::Index;
 use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 
 pub use config::{LexicalConfig, LexicalEngine};
 pub(crate) use query::{Wanted, pair, pairs};
@@ -30,6 +31,7 @@ use crate::fuse::Scored;
 use crate::ledger::Stored;
 use crate::scope::{Scope, SpaceKey};
 use fields::{Fields, KEY, VERSION};
+use opened::Opened;
 
 /// The indexes of words. Cheap to clone. Its functions block.
 #[derive(Debug, Clone)]
@@ -52,15 +54,6 @@ struct Open {
     clock: u64,
 }
 
-/// An open index.
-struct Opened {
-    index: Index,
-    reader: IndexReader,
-    fields: Fields,
-    /// The languages of its documents.
-    languages: RwLock<Arc<[String]>>,
-}
-
 /// What an index was made with: with anything else it would say something else.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Made {
@@ -80,8 +73,6 @@ pub(crate) struct Found {
     pub(crate) read: f32,
 }
 
-/// What a writer may hold in memory, the least that tantivy takes.
-const WRITER_BYTES: usize = 15_000_000;
 /// The file that says what an index was made with.
 const MADE: &str = "made.json";
 const INDEX: &str = "lexical";
@@ -318,77 +309,6 @@ impl Lexical {
             title_boost: self.inner.config.title_boost,
             heading_boost: self.inner.config.heading_boost,
         }
-    }
-}
-
-// === impl Opened ===
-
-impl Opened {
-    fn of(index: Index) -> Result<Self, Error> {
-        let fields = Fields::of(&index)?;
-        let reader = index
-            .reader_builder()
-            .reload_policy(ReloadPolicy::Manual)
-            .try_into()
-            .map_err(failed("opening"))?;
-        let opened = Self {
-            index,
-            reader,
-            fields,
-            languages: RwLock::default(),
-        };
-        opened.read_languages()?;
-        Ok(opened)
-    }
-
-    fn write(&self, add: &[Stored], remove: &[i64], config: &LexicalConfig) -> Result<(), Error> {
-        let mut writer: IndexWriter<TantivyDocument> = self
-            .index
-            .writer_with_num_threads(1, WRITER_BYTES)
-            .map_err(failed("writing"))?;
-        let of_key = |key: i64| Term::from_field_u64(self.fields.key, key.unsigned_abs());
-        for key in remove
-            .iter()
-            .copied()
-            .chain(add.iter().map(|passage| passage.key))
-        {
-            writer.delete_term(of_key(key));
-        }
-        for passage in add {
-            let document = self.fields.document(passage, config);
-            writer.add_document(document).map_err(failed("writing"))?;
-        }
-        writer.commit().map_err(failed("committing"))?;
-        // A writer that is dropped gives up its merges.
-        writer.wait_merging_threads().map_err(failed("merging"))?;
-        self.reader.reload().map_err(failed("reloading"))?;
-        self.read_languages()
-    }
-
-    fn read_languages(&self) -> Result<(), Error> {
-        let mut all = Vec::new();
-        for segment in self.reader.searcher().segment_readers() {
-            let index = segment
-                .inverted_index(self.fields.language)
-                .map_err(failed("reading"))?;
-            let mut terms = index
-                .terms()
-                .stream()
-                .map_err(|error| Error::index(INDEX, "reading", error))?;
-            while terms.advance() {
-                all.push(String::from_utf8_lossy(terms.key()).into_owned());
-            }
-        }
-        all.sort_unstable();
-        all.dedup();
-        *self.languages.write().unwrap_or_else(PoisonError::into_inner) = all.into();
-        Ok(())
-    }
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").finish_non_exhaustive()
     }
 }
 

@@ -244,7 +244,7 @@ pub(crate) fn check_room(folder: &Path, min_free: u64) -> Result<(), Error> {
 /// Writes a small file aside and names it last, so that it is there whole or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |error| Error::file(path, "written", error);
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let mut aside = tempfile::Builder::new()
         .prefix(ASIDE)
         .tempfile_in(folder)
@@ -305,10 +305,10 @@ mod tests {
         let name = kept.name().to_owned();
         kept.release();
         drop(kept);
-        assert_eq!(names(&staging.folder), [name.clone()]);
+        assert_eq!(names(&staging.folder), std::slice::from_ref(&name));
         fs::write(staging.path(".aside-x"), b"").unwrap();
         staging.retain(std::slice::from_ref(&name)).unwrap();
-        assert_eq!(names(&staging.folder), [name.clone()]);
+        assert_eq!(names(&staging.folder), std::slice::from_ref(&name));
         staging.delete(&name);
         staging.delete(&name);
         assert!(names(&staging.folder).is_empty());

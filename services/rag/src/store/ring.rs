@@ -62,9 +62,7 @@ mod tests {
             shares.iter().all(|share| (2_600..4_100).contains(share)),
             "{shares:?}"
         );
-        let moved = spaces
-            .clone()
-            .filter(|&space| three.owner_of(space) != four.owner_of(space));
+        let moved = spaces.filter(|&space| three.owner_of(space) != four.owner_of(space));
         let moved: Vec<i64> = moved.collect();
         assert!((1_500..3_500).contains(&moved.len()), "{}", moved.len());
         assert!(

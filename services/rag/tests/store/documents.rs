@@ -1,10 +1,14 @@
 //! Documents: taken in, found, replaced, deleted, and still there after a restart.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use polyphony_error::Kind;
-use polyphony_rag::DocumentListing;
 use polyphony_rag::domain::{DocumentState, Fusion, Head};
 use polyphony_rag::ingest::ConflictPolicy;
+use polyphony_rag::{DocumentListing, Store};
 
+use super::hashed::{Hashed, Lines};
 use super::support::*;
 
 #[tokio::test]
@@ -249,5 +253,27 @@ async fn documents_are_listed_by_name_in_pages_by_state_and_by_tag() {
     assert_eq!(list(None, &["sea"], "", 10).await, ["a", "c"]);
     assert_eq!(list(None, &["old", "sea"], "", 10).await, ["c"]);
     assert_eq!(list(Some(DocumentState::Failed), &[], "", 10).await, ["d"]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_passage_that_stays_is_not_embedded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = Hashed::default();
+    let opened = Store::open(config(folder.path()), Arc::new(models.clone()), Arc::new(Lines)).await;
+    let store = opened.unwrap();
+    let scope = space(&store, &caller("books"), "library").await;
+    ingest(&store, &scope, vec![(head("a"), "one\ntwo\nthree")]).await;
+    assert_eq!(models.embedded.load(Ordering::Relaxed), 3);
+    ingest(&store, &scope, vec![(head("a"), "one\ntwo\nfour")]).await;
+    assert_eq!(models.embedded.load(Ordering::Relaxed), 4);
+    // Under another title it says something else.
+    let titled = Head {
+        title: Some("Numbers".to_owned()),
+        ..head("a")
+    };
+    ingest(&store, &scope, vec![(titled, "one\ntwo\nfour")]).await;
+    assert_eq!(models.embedded.load(Ordering::Relaxed), 7);
+    at_rest(&store, &scope).await;
     store.close().await;
 }

@@ -1,4 +1,4 @@
-//! Models and parsers of a few lines: vectors of hashed words, and documents that are one passage or one for each line.
+//! Models and parsers of a few lines: vectors of hashed words, and documents that are a passage for each line.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +15,6 @@ pub(crate) struct Hashed {
     /// Texts that were embedded.
     pub(crate) embedded: Arc<AtomicUsize>,
 }
-
-/// Every document is one passage.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Whole;
 
 /// Every line of a document is a passage.
 #[derive(Debug, Clone, Copy)]
@@ -97,19 +93,6 @@ impl Rank for Longest {
             .iter()
             .map(|passage| passage.len() as f32 / 100.0)
             .collect())
-    }
-}
-
-impl Prepare for Whole {
-    fn prepare<'a>(
-        &'a self,
-        source: Source<'a>,
-        _step: &'a StepFn,
-    ) -> BoxFuture<'a, Result<Prepared, Fault>> {
-        Box::pin(async move {
-            let text = read(source)?;
-            Ok(prepared(source, vec![(0, text)]))
-        })
     }
 }
 

@@ -74,9 +74,13 @@ impl Fake {
     async fn call(
         &self,
         request: http::Request<Incoming>,
-    ) -> http::Response<StreamBody<impl futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> + use<>>> {
+    ) -> http::Response<StreamBody<impl futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> + use<>>>
+    {
         let path = request.uri().path().to_owned();
-        let key = request.headers().get("api-key").map(|key| key.to_str().unwrap().to_owned());
+        let key = request
+            .headers()
+            .get("api-key")
+            .map(|key| key.to_str().unwrap().to_owned());
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let (fails, hangs) = {
             let mut inside = self.inside.lock().unwrap();
@@ -120,7 +124,9 @@ impl Fake {
             }
             _ if missing => return Err(Code::NotFound),
             "/qdrant.Points/CreateFieldIndex" => {
-                inside.fields.push(pb::CreateFieldIndexCollection::decode(body).unwrap());
+                inside
+                    .fields
+                    .push(pb::CreateFieldIndexCollection::decode(body).unwrap());
                 pb::PointsOperationResponse::default().encode_to_vec()
             }
             "/qdrant.Points/Upsert" => {
@@ -162,7 +168,13 @@ impl Fake {
                 let page: Vec<u64> = numbers.by_ref().take(2).collect();
                 pb::ScrollResponse {
                     next_page_offset: numbers.next().and_then(id),
-                    result: page.iter().map(|&number| pb::RetrievedPoint { id: id(number), ..Default::default() }).collect(),
+                    result: page
+                        .iter()
+                        .map(|&number| pb::RetrievedPoint {
+                            id: id(number),
+                            ..Default::default()
+                        })
+                        .collect(),
                     ..Default::default()
                 }
                 .encode_to_vec()
@@ -179,7 +191,10 @@ async fn scope() -> (tempfile::TempDir, Scope) {
         embedding_model: "model".to_owned(),
         ..NewSpace::default()
     };
-    ledger.create_space("me", "space", &new, &Request::default()).await.unwrap();
+    ledger
+        .create_space("me", "space", &new, &Request::default())
+        .await
+        .unwrap();
     let key = ledger.live_spaces().await.unwrap()[0];
     let owned = ledger.at_work(key).await.unwrap().unwrap();
     (folder, Scope::of(owned))
@@ -222,10 +237,14 @@ fn nearest<'a>(vector: &'a [f32], filter: &'a Filter) -> Nearest<'a> {
 /// The conditions on the space that a filter has.
 fn tenants(filter: Option<&pb::Filter>) -> Vec<String> {
     let must = &filter.expect("every question has a filter").must;
-    let of_space = must.iter().filter_map(|condition| match condition.condition_one_of.as_ref()? {
-        pb::condition::ConditionOneOf::Field(field) if field.key == "space" => Some(format!("{:?}", field.r#match)),
-        _ => None,
-    });
+    let of_space = must
+        .iter()
+        .filter_map(|condition| match condition.condition_one_of.as_ref()? {
+            pb::condition::ConditionOneOf::Field(field) if field.key == "space" => {
+                Some(format!("{:?}", field.r#match))
+            }
+            _ => None,
+        });
     of_space.collect()
 }
 
@@ -235,35 +254,67 @@ async fn a_collection_knows_tenants_and_every_question_names_one() {
     let (_folder, scope) = scope().await;
     let server = Server::new(&config).unwrap();
     let filter = Filter::default();
-    assert!(server.search(&scope, nearest(&[1.0, 0.0], &filter)).await.unwrap().is_empty(), "there is none yet");
+    assert!(
+        server
+            .search(&scope, nearest(&[1.0, 0.0], &filter))
+            .await
+            .unwrap()
+            .is_empty(),
+        "there is none yet"
+    );
     assert!(server.keys(&scope).await.unwrap().is_empty());
     server.remove(&scope, &[1]).await.unwrap();
 
-    server.upsert(&scope, &[passage(1), passage(2), passage(3)]).await.unwrap();
+    server
+        .upsert(&scope, &[passage(1), passage(2), passage(3)])
+        .await
+        .unwrap();
     server.upsert(&scope, &[passage(4)]).await.unwrap();
     assert_eq!(server.keys(&scope).await.unwrap(), [1, 2, 3, 4]);
-    let found = server.search(&scope, nearest(&[1.0, 0.0], &filter)).await.unwrap();
-    assert_eq!(found.iter().map(|scored| scored.key).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let found = server
+        .search(&scope, nearest(&[1.0, 0.0], &filter))
+        .await
+        .unwrap();
+    assert_eq!(
+        found.iter().map(|scored| scored.key).collect::<Vec<_>>(),
+        [1, 2, 3, 4]
+    );
     let narrow = Filter {
         tags: vec!["x".to_owned()],
         ..Filter::default()
     };
-    server.search(&scope, nearest(&[1.0, 0.0], &narrow)).await.unwrap();
+    server
+        .search(&scope, nearest(&[1.0, 0.0], &narrow))
+        .await
+        .unwrap();
     server.remove(&scope, &[2]).await.unwrap();
 
     let inside = fake.inside.lock().unwrap();
     assert_eq!(inside.created.len(), 1, "a collection is made once");
-    let hnsw = inside.created[0].hnsw_config.clone().unwrap();
-    assert_eq!((hnsw.m, hnsw.payload_m, hnsw.ef_construct), (Some(16), Some(16), Some(128)));
-    let of_tenant = inside.fields.iter().find(|field| field.field_name == "space").unwrap();
+    let hnsw = inside.created[0].hnsw_config.unwrap();
+    assert_eq!(
+        (hnsw.m, hnsw.payload_m, hnsw.ef_construct),
+        (Some(16), Some(16), Some(128))
+    );
+    let of_tenant = inside
+        .fields
+        .iter()
+        .find(|field| field.field_name == "space")
+        .unwrap();
     assert!(format!("{:?}", of_tenant.field_index_params).contains("is_tenant: Some(true)"));
     assert!(inside.upserts.iter().all(|request| request.wait == Some(true)));
     assert!(inside.deletions.iter().all(|request| request.wait == Some(true)));
     for query in &inside.queries {
         let tenants = tenants(query.filter.as_ref());
-        assert!(tenants.len() == 1 && tenants[0].contains(&format!("\"{}\"", scope.key().number())), "{tenants:?}");
+        assert!(
+            tenants.len() == 1 && tenants[0].contains(&format!("\"{}\"", scope.key().number())),
+            "{tenants:?}"
+        );
     }
-    assert_eq!(inside.queries.last().unwrap().filter.as_ref().unwrap().must.len(), 2);
+    assert_eq!(
+        inside.queries.last().unwrap().filter.as_ref().unwrap().must.len(),
+        2
+    );
     assert!(inside.keys.iter().all(|key| key.as_deref() == Some("canary-key")));
 }
 
@@ -281,15 +332,26 @@ async fn errors_keep_their_kind_and_never_tell_the_key() {
         (Code::Unauthenticated, Kind::Internal),
     ] {
         fake.inside.lock().unwrap().fails = Some(code);
-        let error = server.search(&scope, nearest(&[1.0, 0.0], &filter)).await.unwrap_err();
+        let error = server
+            .search(&scope, nearest(&[1.0, 0.0], &filter))
+            .await
+            .unwrap_err();
         let told = format!("{error:?} {}", polyphony_error::chain(&error));
         assert!(!told.contains("canary"), "{told}");
         assert_eq!(Fault::from(error).kind, kind, "{code}");
     }
-    let mut inside = fake.inside.lock().unwrap();
-    (inside.fails, inside.hangs) = (None, true);
-    drop(inside);
-    let error = server.search(&scope, nearest(&[1.0, 0.0], &filter)).await.unwrap_err();
-    assert_eq!(Fault::from(error).kind, Kind::Unavailable, "a server that hangs is not waited for");
+    {
+        let mut inside = fake.inside.lock().unwrap();
+        (inside.fails, inside.hangs) = (None, true);
+    }
+    let error = server
+        .search(&scope, nearest(&[1.0, 0.0], &filter))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        Fault::from(error).kind,
+        Kind::Unavailable,
+        "a server that hangs is not waited for"
+    );
     assert!(!format!("{server:?}").contains("canary"));
 }
