@@ -7,6 +7,7 @@ mod ingest;
 mod place;
 mod search;
 mod spaces;
+mod tally;
 mod train;
 mod walk;
 

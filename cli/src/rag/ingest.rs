@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
+use super::tally::Tally;
 use super::walk::{Found, Walk, walk};
 use super::{Client, MOST_REPLY, PIECE, connect, id};
 use crate::args::{Ingest, Mesh};
@@ -28,15 +29,6 @@ const CALL_FILES: usize = 100;
 const CALL_BYTES: u64 = 128 << 20;
 /// Messages that are read ahead of the connection.
 const AHEAD: usize = 8;
-
-/// What became of all files.
-#[derive(Debug, Default)]
-struct Tally {
-    ready: usize,
-    unchanged: usize,
-    failed: usize,
-    skipped: usize,
-}
 
 pub(super) async fn run(mesh: &Mesh, json: bool, space: &str, args: Ingest) -> anyhow::Result<ExitCode> {
     let Walk { files, skipped } = walk(&args.paths)?;
@@ -302,67 +294,6 @@ fn bar(files: u64, json: bool) -> ProgressBar {
         bar.set_style(style.progress_chars("=> "));
     }
     bar
-}
-
-// === impl Tally ===
-
-impl Tally {
-    /// What became of the files of one call.
-    fn take(&mut self, json: bool, files: &[Found], response: pb::IngestResponse) -> anyhow::Result<()> {
-        if response.results.is_empty() {
-            // All that is known is that none failed.
-            self.ready += files.len();
-        }
-        for (found, result) in files.iter().zip(response.results) {
-            if let Some(error) = &result.error {
-                self.fail(json, found, &error.message)?;
-                continue;
-            }
-            let state = if result.unchanged {
-                self.unchanged += 1;
-                "unchanged"
-            } else {
-                self.ready += 1;
-                "ready"
-            };
-            if json {
-                let document = result.document.unwrap_or_default();
-                output::object(&json!({
-                    "path": found.path,
-                    "document": result.name,
-                    "state": state,
-                    "title": document.title,
-                    "docType": document.doc_type.map(|kind| kind.doc_type),
-                    "chunks": document.chunk_count,
-                }))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn fail(&mut self, json: bool, found: &Found, why: &str) -> anyhow::Result<()> {
-        self.failed += 1;
-        if json {
-            return output::object(&json!({ "path": found.path, "state": "failed", "error": why }));
-        }
-        output::remark(&format!("failed {}: {why}", found.path.display()));
-        Ok(())
-    }
-
-    fn tell(&self, json: bool, space: &str) -> anyhow::Result<()> {
-        let Self {
-            ready,
-            unchanged,
-            failed,
-            skipped,
-        } = self;
-        if json {
-            return Ok(());
-        }
-        output::line(&format!(
-            "{ready} taken into \"{space}\", {unchanged} there already, {failed} failed, {skipped} skipped"
-        ))
-    }
 }
 
 #[cfg(test)]

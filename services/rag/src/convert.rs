@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod archive;
 pub(crate) mod data;
 pub(crate) mod document;
+pub(crate) mod hits;
 pub(crate) mod ingest;
 pub(crate) mod names;
 pub(crate) mod rerank;

@@ -3,6 +3,7 @@
 
 mod answer;
 mod archive;
+mod capabilities;
 mod ingest;
 mod operation;
 mod rerank;
@@ -14,13 +15,12 @@ use futures_util::stream::BoxStream;
 use polyphony_chassis::operations::{Desk, Operations, Terms};
 use polyphony_chassis::places::{Patience, Places};
 use polyphony_chassis::{Caller, Deadline, RequestId};
-use polyphony_encoders::roster::{PresentEmbedder, PresentReranker};
 use polyphony_error::{Fault, Kind};
 use polyphony_proto::google::longrunning::Operation;
 use polyphony_proto::rag::v1 as pb;
 use polyphony_proto::rag::v1::rag_service_server::RagService;
 use polyphony_proto::types::v1 as types;
-use polyphony_wire::{Spent, degradation, receipt};
+use polyphony_wire::{Spent, receipt};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -30,7 +30,6 @@ use crate::config::Config;
 use crate::convert::{self, data, document, names, search, space};
 use crate::encoders::Encoders;
 use crate::fetch::Fetcher;
-use crate::parse::MEDIA_TYPES;
 use crate::store::DocumentListing;
 use crate::{Scope, Store};
 use operation::Ingesting;
@@ -337,40 +336,7 @@ impl RagService for Service {
         &self,
         _: Request<pb::GetCapabilitiesRequest>,
     ) -> Result<Response<pb::GetCapabilitiesResponse>, Status> {
-        let (embedders, rerankers) = self.shared.encoders.present().await?;
-        let embedders = embedders.into_iter().map(embedder);
-        let models = embedders.chain(rerankers.into_iter().map(reranker));
-        Ok(Response::new(pb::GetCapabilitiesResponse {
-            models: models.collect(),
-            media_types: MEDIA_TYPES.map(str::to_owned).to_vec(),
-            generative: self.shared.llm.is_up().await,
-            max_document_bytes: self.shared.config.max_document_bytes.bytes(),
-            max_top_k: search::MOST_PAGE,
-        }))
-    }
-}
-
-fn embedder(present: PresentEmbedder) -> types::ModelCapabilities {
-    let PresentEmbedder { model, engine, known } = present;
-    types::ModelCapabilities {
-        model: model.to_string(),
-        engine,
-        supported_fields: ["space.embedding_model"].map(str::to_owned).to_vec(),
-        degraded: known.and_then(|info| degradation(&info.made)),
-        language_codes: Vec::new(),
-    }
-}
-
-fn reranker(present: PresentReranker) -> types::ModelCapabilities {
-    let PresentReranker { model, engine, known } = present;
-    types::ModelCapabilities {
-        model: model.to_string(),
-        engine,
-        supported_fields: ["model", "retrieval.rerank", "retrieval.rerank_model"]
-            .map(str::to_owned)
-            .to_vec(),
-        degraded: known.and_then(|info| degradation(&info.made)),
-        language_codes: Vec::new(),
+        Ok(Response::new(capabilities::tell(&self.shared).await?))
     }
 }
 

@@ -8,7 +8,7 @@ use polyphony_wire::Refusals;
 use prost::Message as _;
 
 use super::data::{self, longer};
-use super::{names, search};
+use super::{hits, names, search};
 use crate::answer::cache::{Key, KeyMaker};
 use crate::answer::prompt::{self, Manner, Turn};
 use crate::answer::{Citation, Source};
@@ -263,7 +263,7 @@ pub(crate) fn source(hit: &Hit) -> Source {
 /// Citations of an answer from these hits in the space of this id.
 pub(crate) fn citations(space: &str, hits: &[Hit], citations: &[Citation]) -> pb::Citations {
     let citation = |citation: &Citation| pb::Citation {
-        answer_range: Some(search::text_range(citation.range.clone())),
+        answer_range: Some(hits::text_range(citation.range.clone())),
         sources: citation
             .quotes
             .iter()
@@ -273,7 +273,7 @@ pub(crate) fn citations(space: &str, hits: &[Hit], citations: &[Citation]) -> pb
                 Some(pb::CitationSource {
                     hit_index: u32::try_from(quote.source).ok()?,
                     document: names::of_document(space, &hit.document),
-                    anchor: Some(search::anchor(space, hit, range)),
+                    anchor: Some(hits::anchor(space, hit, range)),
                     quote: hit.text.get(quote.range.clone())?.to_owned(),
                 })
             })

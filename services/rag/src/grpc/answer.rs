@@ -28,7 +28,7 @@ use crate::answer::context::{self, Budget};
 use crate::answer::{Citation, Source, follow_up};
 use crate::clients::llm::Wanted;
 use crate::convert::answer::{Asked, Mode};
-use crate::convert::{answer as convert, search};
+use crate::convert::{answer as convert, hits, search};
 use crate::domain::{Found, Hit, Query};
 use crate::{Scope, metrics};
 use write::{Draft, Written};
@@ -131,7 +131,7 @@ async fn answer(shared: &Shared, job: Job, outbox: &Outbox) -> Result<(), Stop> 
     stages.found(&found);
     let hits = chosen(shared, asked, &query, &found);
     let retrieved = pb::Retrieved {
-        hits: hits.iter().map(|hit| search::hit(&asked.space, hit)).collect(),
+        hits: hits.iter().map(|hit| hits::hit(&asked.space, hit)).collect(),
         effective_query: if query == asked.query {
             String::new()
         } else {

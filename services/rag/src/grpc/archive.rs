@@ -7,14 +7,16 @@ use futures_util::Stream;
 use polyphony_chassis::Caller;
 use polyphony_chassis::places::StreamPlace;
 use polyphony_error::Fault;
+use polyphony_proto::google::rpc;
 use polyphony_proto::rag::v1 as pb;
 use polyphony_proto::rag::v1::export_space_response::Event;
 use polyphony_proto::rag::v1::import_space_request::Request as Message;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::{Shared, idle, out_of_order, told};
 use crate::archive::{ArchiveEnd, Piece};
@@ -108,7 +110,21 @@ pub(super) async fn import(
             &ArchiveEnd { size_bytes, digest },
         )
         .await;
-    Ok(made.map_err(Fault::from)?)
+    made.map_err(|error| refused(error.into()))
+}
+
+/// An archive that is not what was sent is DATA_LOSS, as the contract says. Our faults know no such kind, for nothing else
+/// is.
+fn refused(fault: Fault) -> Status {
+    let is_lost = fault.reason == "ARCHIVE_DIFFERS";
+    let status = Status::from(fault);
+    if !is_lost {
+        return status;
+    }
+    let mut details = rpc::Status::decode(status.details()).unwrap_or_default();
+    details.code = Code::DataLoss.into();
+    let message = status.message().to_owned();
+    Status::with_details(Code::DataLoss, message, details.encode_to_vec().into())
 }
 
 /// The next message of the client; none at its end.
