@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polyphony/targ
 export PATH := $(POLYPHONY_HOME)/bin:$(PATH)
 
 # The programs of the mesh besides `polyphony` itself, which runs them all in one process.
-PROGRAMS := align analysis asr diar gateway ocr rag tts
+PROGRAMS := align analysis asr diar gateway llm-proxy ocr rag tts
 PACKAGES := --package polyphony-cli $(PROGRAMS:%=--package polyphony-%)
 
 .PHONY: help
@@ -46,7 +46,8 @@ lint: setup setup-test ## Check format, lints, docs and the contract.
 EXAMPLES := --package polyphony-inference --example vad_probabilities \
 	--package polyphony-align --example align_lines --example trellis \
 	--package polyphony-analysis --example features --example pitch --example stems \
-	--package polyphony-diar --example diarize --package polyphony-ocr --example read --package polyphony-tts --example speak \
+	--package polyphony-diar --example diarize --package polyphony-llm-proxy --example upstream \
+	--package polyphony-ocr --example read --package polyphony-tts --example speak \
 	--package polyphony-encoders --example embed --package polyphony-rag --example retrieve
 PYTHON = "$(POLYPHONY_HOME)/bench/bin/python"
 BUILT = $(CARGO_TARGET_DIR)/release
@@ -57,6 +58,7 @@ bench: setup setup-bench ## Measure footprint, start and speed beside the peers,
 	cargo build --release --locked $(EXAMPLES)
 	$(PYTHON) tests/bench/footprint.py
 	$(PYTHON) tests/bench/gateway.py
+	$(PYTHON) tests/bench/llm.py
 	$(PYTHON) tests/bench/features.py
 	$(PYTHON) tests/bench/pitch.py
 	$(PYTHON) tests/bench/align.py

@@ -1,5 +1,6 @@
 //! The command line, and nothing of what it does.
 
+mod language;
 mod speech;
 mod works;
 
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::up::SERVICES;
 
+pub(crate) use language::Chat;
 pub(crate) use speech::{Align, AlignFormat, Diarize, DiarizeFormat, Say};
 pub(crate) use works::{Ocr, OcrFormat, Pitch, PitchFormat, Stems};
 
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Say(Say),
     /// Read the text of an image or document.
     Ocr(Ocr),
+    /// Talk with a language model.
+    Chat(Chat),
     /// Tell the pitch of a voice or instrument over time.
     Pitch(Pitch),
     /// Take a mix of music apart into its stems.

@@ -5,6 +5,7 @@
 
 mod align;
 mod args;
+mod chat;
 mod client;
 mod diarize;
 mod doctor;
@@ -66,6 +67,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Diarize(args) => client::call(mesh, diarize::run(mesh, json, args)),
         Command::Say(args) => client::call(mesh, say::run(mesh, json, args)),
         Command::Ocr(args) => client::call(mesh, ocr::run(mesh, json, args)),
+        Command::Chat(args) => client::call(mesh, chat::run(mesh, json, args)),
         Command::Pitch(args) => client::call(mesh, pitch::run(mesh, json, args)),
         Command::Stems(args) => client::call(mesh, stems::run(mesh, json, args)),
         Command::Models(models) => client::call(mesh, models::run(mesh, json, models)),

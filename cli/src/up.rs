@@ -16,6 +16,7 @@ use polyphony_chassis::{Launch, Program, SECTIONS, SharedResidents, Shutdown};
 use polyphony_config::{Dump, Layers, Sources};
 use polyphony_diar::Diar;
 use polyphony_gateway::Gateway;
+use polyphony_llm_proxy::LlmProxy;
 use polyphony_ocr::Ocr;
 use polyphony_tts::Tts;
 
@@ -27,10 +28,11 @@ use service::{Bound, Service};
 const THREAD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The services that there are, in the order of their ports.
-pub(crate) const SERVICES: [&str; 6] = [
+pub(crate) const SERVICES: [&str; 7] = [
     Asr::NAME,
     Align::NAME,
     Diar::NAME,
+    LlmProxy::NAME,
     Tts::NAME,
     Ocr::NAME,
     Analysis::NAME,
@@ -124,6 +126,7 @@ impl Loaded {
             service::read::<Asr>,
             service::read::<Align>,
             service::read::<Diar>,
+            service::read::<LlmProxy>,
             service::read::<Tts>,
             service::read::<Ocr>,
             service::read::<Analysis>,

@@ -7,6 +7,7 @@ use polyphony_config::{Mismatch, Reference};
 use polyphony_gateway::{Keys, TlsKeys};
 use polyphony_gateway_core::{ClusterConfig, RouteConfig, TlsConfig as ClusterTls};
 use polyphony_inference::InferenceConfig;
+use polyphony_llm_proxy::config::{AliasConfig, Kind, UpstreamConfig};
 use polyphony_models::ModelsConfig;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -27,6 +28,12 @@ fn lies() -> Result<Vec<Mismatch>, polyphony_config::Error> {
         ..ClusterTls::default()
     };
     let route = RouteConfig::new("polyphony.asr.v1.AsrService", "asr");
+    let upstream = UpstreamConfig::new("http://gpu-box:8000", Kind::Openai);
+    let alias = AliasConfig {
+        name: "*-awq".to_owned(),
+        model: "*".to_owned(),
+        ..AliasConfig::default()
+    };
     let checked = Reference::parse(TEXT)?
         .section::<Keys>("gateway")?
         .example("gateway.tls", &identity::<TlsKeys>())?
@@ -39,6 +46,10 @@ fn lies() -> Result<Vec<Mismatch>, polyphony_config::Error> {
         .section::<polyphony_align::Config>("align")?
         .elsewhere("diar.server")
         .section::<polyphony_diar::Config>("diar")?
+        .elsewhere("llm-proxy.server")
+        .section::<polyphony_llm_proxy::Config>("llm-proxy")?
+        .example("llm-proxy.upstreams.gpu-box", &upstream)?
+        .example("llm-proxy.aliases.0", &alias)?
         .elsewhere("tts.server")
         .section::<polyphony_tts::Config>("tts")?
         .elsewhere("ocr.server")
@@ -85,7 +96,8 @@ fn it_can_be_used_with_every_key_and_example_in_force() {
     assert_eq!(run("--check"), "");
     let dump = run("--dump-config");
     // The keys of a server are shown once, for asr.
-    let elsewhere = ["align", "analysis", "diar", "ocr", "tts"].map(|name| format!("[{name}.server"));
+    let elsewhere =
+        ["align", "analysis", "diar", "llm-proxy", "ocr", "tts"].map(|name| format!("[{name}.server"));
     let mut shown = true;
     let mut absent = Vec::new();
     for line in dump.lines() {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use polyphony_gateway_core::{EndpointConfig, MeshConfig, RouteConfig};
-use polyphony_proto::{align, analysis, asr, diar, google, models, ocr, tts};
+use polyphony_proto::{align, analysis, asr, diar, google, llm, models, ocr, tts};
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
@@ -21,7 +21,7 @@ const MODELS: &str = "polyphony.models.v1.";
 const OPERATIONS: &str = "google.longrunning.Operations";
 
 /// The services that are built. Ports are those of a service started without a configuration.
-const SERVICES: [Service; 6] = [
+const SERVICES: [Service; 7] = [
     Service {
         cluster: "asr",
         endpoint: "127.0.0.1:7001",
@@ -36,6 +36,11 @@ const SERVICES: [Service; 6] = [
         cluster: "diar",
         endpoint: "127.0.0.1:7003",
         routes: &["polyphony.diar.v1.", MODELS],
+    },
+    Service {
+        cluster: "llm-proxy",
+        endpoint: "127.0.0.1:7004",
+        routes: &["polyphony.llm.v1.", MODELS],
     },
     Service {
         cluster: "tts",
@@ -55,10 +60,11 @@ const SERVICES: [Service; 6] = [
 ];
 
 /// The contract of those services.
-const DESCRIPTORS: [&[u8]; 8] = [
+const DESCRIPTORS: [&[u8]; 9] = [
     asr::v1::FILE_DESCRIPTOR_SET,
     align::v1::FILE_DESCRIPTOR_SET,
     diar::v1::FILE_DESCRIPTOR_SET,
+    llm::v1::FILE_DESCRIPTOR_SET,
     tts::v1::FILE_DESCRIPTOR_SET,
     ocr::v1::FILE_DESCRIPTOR_SET,
     analysis::v1::FILE_DESCRIPTOR_SET,
@@ -130,6 +136,7 @@ mod tests {
             ("/google.longrunning.Operations/GetOperation", "asr"),
             ("/polyphony.align.v1.AlignService/Align", "align"),
             ("/polyphony.diar.v1.DiarService/Diarize", "diar"),
+            ("/polyphony.llm.v1.LlmService/Chat", "llm-proxy"),
             ("/polyphony.tts.v1.TtsService/Synthesize", "tts"),
             ("/polyphony.ocr.v1.OcrService/StreamDocument", "ocr"),
             ("/polyphony.analysis.v1.AnalysisService/Pitch", "analysis"),
@@ -142,7 +149,7 @@ mod tests {
     #[test]
     fn what_several_answer_goes_to_the_first_that_is_there() {
         let mut config = MeshConfig::default();
-        let absent = ["asr", "align", "diar"].map(str::to_owned).into();
+        let absent = ["asr", "align", "diar", "llm-proxy"].map(str::to_owned).into();
         complete(&mut config, &absent);
         let mesh = config
             .resolve(Timeouts::default(), unary_methods())

@@ -4,7 +4,9 @@
 //! found below `POLYPHONY_HOME`.
 
 mod mesh;
+mod stand_in;
 mod tools;
 
 pub use mesh::Mesh;
+pub use stand_in::StandIn;
 pub use tools::{binary, clients_python, grpcurl, node, repository, speech, speech_bytes, wav};

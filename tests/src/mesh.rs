@@ -36,8 +36,8 @@ impl Mesh {
         let mut command = Command::new(binary("polyphony"));
         command.args(["up", "--json"]).current_dir(data.path());
         let models = format!("models.dir={}", data.path().join("models").display());
-        let services =
-            ["asr", "align", "diar", "tts", "ocr", "analysis"].map(|name| format!("{name}.server"));
+        let services = ["asr", "align", "diar", "llm-proxy", "tts", "ocr", "analysis"]
+            .map(|name| format!("{name}.server"));
         let ports: Vec<_> = std::iter::once("gateway".to_owned())
             .chain(services)
             .flat_map(|part| ["listen", "admin"].map(|key| format!("{part}.{key}=127.0.0.1:0")))
@@ -45,6 +45,8 @@ impl Mesh {
         for key in ports
             .iter()
             .map(String::as_str)
+            // Several meshes run side by side.
+            .chain(["llm-proxy.http.listen="])
             .chain([models.as_str()])
             .chain(keys.iter().copied())
         {

@@ -114,6 +114,7 @@ fn grpcurl_lists_and_calls_every_service() {
         "polyphony.analysis.v1.AnalysisService",
         "polyphony.asr.v1.AsrService",
         "polyphony.diar.v1.DiarService",
+        "polyphony.llm.v1.LlmService",
         "polyphony.models.v1.ModelService",
         "polyphony.ocr.v1.OcrService",
         "polyphony.tts.v1.TtsService",

@@ -2,6 +2,7 @@
 
 mod clients;
 mod command_line;
+mod language;
 mod layers;
 mod mesh;
 mod tls;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future;
 use polyphony_proto::types::v1::ModelCapabilities;
-use polyphony_proto::{align, analysis, asr, diar, ocr, tts};
+use polyphony_proto::{align, analysis, asr, diar, llm, ocr, tts};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
@@ -109,6 +109,7 @@ async fn models(name: &str, channel: Channel) -> Result<Vec<ModelCapabilities>, 
         "asr" => ask!(asr, asr_service_client, AsrServiceClient),
         "align" => ask!(align, align_service_client, AlignServiceClient),
         "diar" => ask!(diar, diar_service_client, DiarServiceClient),
+        "llm-proxy" => ask!(llm, llm_service_client, LlmServiceClient),
         "tts" => ask!(tts, tts_service_client, TtsServiceClient),
         "ocr" => ask!(ocr, ocr_service_client, OcrServiceClient),
         "analysis" => ask!(analysis, analysis_service_client, AnalysisServiceClient),
