@@ -8,6 +8,7 @@ mod disk_full;
 mod documents;
 mod hashed;
 mod owners;
+mod refused;
 mod repair;
 mod searches;
 mod support;

@@ -106,7 +106,10 @@ impl Store {
             let text = format!("spaces/{id} is there already; choose another space_id");
             return Err(Fault::new(Kind::AlreadyExists, "SPACE_EXISTS", text).into());
         }
-        let key = self.ledger().begin_import(&owner, &id, &new).await?;
+        let key = self
+            .ledger()
+            .begin_import(&owner, &id, &new, |key| self.is_mine(key))
+            .await?;
         let Some(owned) = self.ledger().at_work(key).await? else {
             return Err(Error::damaged("a space that is being imported is not there"));
         };
@@ -123,7 +126,6 @@ impl Store {
     }
 
     async fn import_into(&self, scope: &Scope, mut reading: Reading) -> Result<(), Error> {
-        self.check_mine(scope)?;
         let model = self.models().embedder(scope.embedding_model()).await?;
         let space = scope.key().number();
         loop {

@@ -99,11 +99,21 @@ impl Ledger {
         }
     }
 
-    /// Makes a space that nobody sees, and that the next start forgets if it is not shown before.
-    pub(crate) async fn begin_import(&self, owner: &str, id: &str, new: &NewSpace) -> Result<i64, Error> {
+    /// Makes a space that nobody sees, and that the next start forgets if it is not shown before. Its number is one that
+    /// this process keeps.
+    pub(crate) async fn begin_import(
+        &self,
+        owner: &str,
+        id: &str,
+        new: &NewSpace,
+        is_mine: impl Fn(i64) -> bool,
+    ) -> Result<i64, Error> {
         let beginning = || Error::ledger("beginning an import");
         let mut writing = self.begin().await?;
-        let key = take_numbers(&mut writing, "space", 1).await?;
+        let mut key = take_numbers(&mut writing, "space", 1).await?;
+        while !is_mine(key) {
+            key = take_numbers(&mut writing, "space", 1).await?;
+        }
         insert_space(&mut writing, key, owner, id, new, true).await?;
         writing.commit().await.map_err(beginning())?;
         Ok(key)
