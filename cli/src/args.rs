@@ -1,5 +1,6 @@
 //! The command line, and nothing of what it does.
 
+mod knowledge;
 mod language;
 mod speech;
 mod works;
@@ -11,6 +12,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::up::SERVICES;
 
+pub(crate) use knowledge::{
+    Ask, Fusion, Ingest, Only, Rag, RagCommand, Search, Spaces, SpacesCommand, State,
+};
 pub(crate) use language::Chat;
 pub(crate) use speech::{Align, AlignFormat, Diarize, DiarizeFormat, Say};
 pub(crate) use works::{Ocr, OcrFormat, Pitch, PitchFormat, Stems};
@@ -65,6 +69,8 @@ pub(crate) enum Command {
     Say(Say),
     /// Read the text of an image or document.
     Ocr(Ocr),
+    /// Search documents, and have questions answered from them.
+    Rag(Rag),
     /// Talk with a language model.
     Chat(Chat),
     /// Tell the pitch of a voice or instrument over time.

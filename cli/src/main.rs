@@ -13,6 +13,7 @@ mod models;
 mod ocr;
 mod output;
 mod pitch;
+mod rag;
 mod say;
 mod source;
 mod stems;
@@ -67,6 +68,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Diarize(args) => client::call(mesh, diarize::run(mesh, json, args)),
         Command::Say(args) => client::call(mesh, say::run(mesh, json, args)),
         Command::Ocr(args) => client::call(mesh, ocr::run(mesh, json, args)),
+        Command::Rag(args) => client::call(mesh, rag::run(mesh, json, args)),
         Command::Chat(args) => client::call(mesh, chat::run(mesh, json, args)),
         Command::Pitch(args) => client::call(mesh, pitch::run(mesh, json, args)),
         Command::Stems(args) => client::call(mesh, stems::run(mesh, json, args)),

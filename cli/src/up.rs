@@ -18,6 +18,7 @@ use polyphony_diar::Diar;
 use polyphony_gateway::Gateway;
 use polyphony_llm_proxy::LlmProxy;
 use polyphony_ocr::Ocr;
+use polyphony_rag::Rag;
 use polyphony_tts::Tts;
 
 use crate::args::Up;
@@ -28,13 +29,14 @@ use service::{Bound, Service};
 const THREAD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The services that there are, in the order of their ports.
-pub(crate) const SERVICES: [&str; 7] = [
+pub(crate) const SERVICES: [&str; 8] = [
     Asr::NAME,
     Align::NAME,
     Diar::NAME,
     LlmProxy::NAME,
     Tts::NAME,
     Ocr::NAME,
+    Rag::NAME,
     Analysis::NAME,
 ];
 
@@ -77,7 +79,11 @@ async fn live(loaded: Loaded, json: bool) -> anyhow::Result<()> {
 
     let residents = SharedResidents::default();
     let mut bound: Vec<Bound> = Vec::new();
-    for service in services {
+    for mut service in services {
+        // Whom a service calls comes before it in the list.
+        for other in &bound {
+            service.find_at(other.name, other.address);
+        }
         bound.push(service.bind(shutdown.clone(), &residents).await?);
     }
     let mut gateway = Launch::<Gateway>::bind(gateway, signals.clone()).await?;
@@ -129,6 +135,7 @@ impl Loaded {
             service::read::<LlmProxy>,
             service::read::<Tts>,
             service::read::<Ocr>,
+            service::read::<Rag>,
             service::read::<Analysis>,
         ];
         let mut services = Vec::new();

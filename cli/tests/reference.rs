@@ -1,7 +1,7 @@
 //! `polyphony.toml` at the root of the repository: the reference of every key says what the code says.
 
 use polyphony_asr::Config as AsrConfig;
-use polyphony_chassis::config::TlsConfig as ServerTls;
+use polyphony_chassis::config::{ClientTlsConfig, TlsConfig as ServerTls};
 use polyphony_chassis::telemetry::TelemetryConfig;
 use polyphony_config::{Mismatch, Reference};
 use polyphony_gateway::{Keys, TlsKeys};
@@ -19,6 +19,12 @@ const TEXT: &str = include_str!("../../polyphony.toml");
 /// A listener's TLS, with what it requires as the reference shows it.
 fn identity<T: DeserializeOwned>() -> T {
     let required = json!({ "cert": "/etc/polyphony/tls.crt", "key": "/etc/polyphony/tls.key" });
+    serde_json::from_value(required).expect("every other key has a default")
+}
+
+/// TLS to other services, with what it requires as the reference shows it.
+fn channel_tls() -> ClientTlsConfig {
+    let required = json!({ "ca": "/etc/polyphony/mesh.crt" });
     serde_json::from_value(required).expect("every other key has a default")
 }
 
@@ -54,6 +60,9 @@ fn lies() -> Result<Vec<Mismatch>, polyphony_config::Error> {
         .section::<polyphony_tts::Config>("tts")?
         .elsewhere("ocr.server")
         .section::<polyphony_ocr::Config>("ocr")?
+        .elsewhere("rag.server")
+        .section::<polyphony_rag::Config>("rag")?
+        .example("rag.channel.tls", &channel_tls())?
         .elsewhere("analysis.server")
         .section::<polyphony_analysis::Config>("analysis")?
         .section::<ModelsConfig>("models")?
@@ -96,8 +105,7 @@ fn it_can_be_used_with_every_key_and_example_in_force() {
     assert_eq!(run("--check"), "");
     let dump = run("--dump-config");
     // The keys of a server are shown once, for asr.
-    let elsewhere =
-        ["align", "analysis", "diar", "llm-proxy", "ocr", "tts"].map(|name| format!("[{name}.server"));
+    let elsewhere = ["align", "analysis", "diar", "llm-proxy", "ocr", "rag", "tts"].map(|name| format!("[{name}.server"));
     let mut shown = true;
     let mut absent = Vec::new();
     for line in dump.lines() {

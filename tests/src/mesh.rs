@@ -36,8 +36,9 @@ impl Mesh {
         let mut command = Command::new(binary("polyphony"));
         command.args(["up", "--json"]).current_dir(data.path());
         let models = format!("models.dir={}", data.path().join("models").display());
-        let services = ["asr", "align", "diar", "llm-proxy", "tts", "ocr", "analysis"]
-            .map(|name| format!("{name}.server"));
+        let documents = format!("rag.data_dir={}", data.path().join("rag").display());
+        let services =
+            ["asr", "align", "diar", "llm-proxy", "tts", "ocr", "rag", "analysis"].map(|name| format!("{name}.server"));
         let ports: Vec<_> = std::iter::once("gateway".to_owned())
             .chain(services)
             .flat_map(|part| ["listen", "admin"].map(|key| format!("{part}.{key}=127.0.0.1:0")))
@@ -47,7 +48,7 @@ impl Mesh {
             .map(String::as_str)
             // Several meshes run side by side.
             .chain(["llm-proxy.http.listen="])
-            .chain([models.as_str()])
+            .chain([models.as_str(), documents.as_str()])
             .chain(keys.iter().copied())
         {
             command.args(["--set", key]);

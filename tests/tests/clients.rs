@@ -88,6 +88,14 @@ fn a_python_client_calls_every_service_by_the_address_alone() {
         tour["text"].as_str().is_some_and(|text| text.contains("Hello")),
         "{tour}"
     );
+    let documents = &tour["documents"];
+    assert_eq!(documents["ingested"], "JOB_STATE_SUCCEEDED", "{tour}");
+    assert_eq!(documents["found"], "spaces/tour/documents/manual.md", "{tour}");
+    let answer = documents["answer"].as_str().expect("an answer");
+    assert!(answer.contains("Its battery lasts for three hours."), "{tour}");
+    // No language model is up in a test, and that is said.
+    assert_eq!(documents["degraded"], "NO_LANGUAGE_MODEL", "{tour}");
+    assert_eq!(documents["quoteIsThere"], true, "{tour}");
 }
 
 #[test]
@@ -117,6 +125,7 @@ fn grpcurl_lists_and_calls_every_service() {
         "polyphony.llm.v1.LlmService",
         "polyphony.models.v1.ModelService",
         "polyphony.ocr.v1.OcrService",
+        "polyphony.rag.v1.RagService",
         "polyphony.tts.v1.TtsService",
     ];
     assert_eq!(
@@ -150,6 +159,7 @@ fn grpcurl_lists_and_calls_every_service() {
         ("polyphony.diar.v1.DiarService/GetCapabilities", "ge2e"),
         ("polyphony.tts.v1.TtsService/GetCapabilities", "espeak"),
         ("polyphony.ocr.v1.OcrService/GetCapabilities", "ppocr"),
+        ("polyphony.rag.v1.RagService/GetCapabilities", "all-MiniLM-L6-v2"),
         ("polyphony.analysis.v1.AnalysisService/GetCapabilities", "crepe"),
     ] {
         let capabilities = call(&[method]);

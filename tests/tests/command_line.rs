@@ -109,6 +109,96 @@ fn every_service_has_its_command() {
 }
 
 #[test]
+fn documents_are_taken_in_found_asked_kept_and_deleted() {
+    let mesh = Mesh::start();
+    let folder = mesh.folder().join("handbooks");
+    std::fs::create_dir_all(folder.join(".git")).expect("a folder");
+    let wings = "# Wings\n\nThe wing of the Heron stalls at an angle of 14 degrees.\n";
+    for (name, bytes) in [
+        ("wings.md", wings.as_bytes()),
+        ("engine.txt", b"The engine of the Heron weighs 900 kilograms."),
+        ("table.csv", b"part,material\nwing,spruce\n"),
+        ("data.bin", b"\0\x01\x02"),
+        (".git/config", b"[core]"),
+    ] {
+        std::fs::write(folder.join(name), bytes).expect("written");
+    }
+    let picture = polyphony_tests::repository().join("tests/fixtures/hello.png");
+    std::fs::copy(picture, folder.join("hello.png")).expect("copied");
+    let run = |arguments: &[&str]| {
+        Command::new(binary("polyphony"))
+            .args(["rag", "--gateway", &mesh.url()])
+            .args(arguments)
+            .current_dir(mesh.folder())
+            .output()
+            .expect("polyphony starts")
+    };
+    let rag = |arguments: &[&str]| {
+        let output = run(arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+
+    let taken = rag(&["ingest", "handbooks"]);
+    assert_eq!(
+        taken.trim(),
+        "4 taken into \"default\", 0 there already, 0 failed, 1 skipped"
+    );
+    // Again, and only what changed is sent.
+    std::fs::write(
+        folder.join("engine.txt"),
+        "The engine of the Heron weighs 950 kilograms.",
+    )
+    .expect("written");
+    let again = rag(&["ingest", "handbooks"]);
+    assert_eq!(
+        again.trim(),
+        "1 taken into \"default\", 3 there already, 0 failed, 1 skipped"
+    );
+
+    let found = rag(&["search", "wing stall angle"]);
+    assert!(found.starts_with("1. handbooks/wings.md, line 1"), "{found}");
+    let line: serde_json::Value =
+        serde_json::from_str(rag(&["search", "Hello", "--json", "--top", "1"]).trim())
+            .expect("one JSON object");
+    assert_eq!(
+        line["anchor"]["page"], 1,
+        "read by the ocr service of the same mesh: {line}"
+    );
+
+    let answer = rag(&["ask", "At which angle does the wing of the Heron stall?"]);
+    assert!(
+        answer.starts_with("The wing of the Heron stalls at an angle of 14 degrees."),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("[1] handbooks/wings.md, line 3: \"The wing"),
+        "{answer}"
+    );
+
+    let documents = rag(&["documents"]);
+    assert_eq!(documents.lines().count(), 4, "{documents}");
+    let archive = mesh.folder().join("a.archive");
+    let archive = archive.to_str().expect("UTF-8");
+    rag(&["export", "-o", archive]);
+    rag(&["import", archive, "--as", "copy"]);
+    assert!(rag(&["--space", "copy", "search", "spruce"]).contains("handbooks/table.csv"));
+    assert!(rag(&["spaces"]).lines().any(|line| line.starts_with("copy ")));
+    let wings = documents
+        .lines()
+        .find(|line| line.starts_with("wings.md"))
+        .expect("it is listed");
+    rag(&["delete", wings.split_whitespace().next().expect("an id")]);
+    assert_eq!(rag(&["documents"]).lines().count(), 3);
+    let refused = run(&["spaces", "delete", "copy"]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(error.contains("force") && error.lines().count() == 1, "{error}");
+    rag(&["spaces", "delete", "copy", "--force"]);
+}
+
+#[test]
 fn what_needs_a_model_that_is_not_there_says_how_to_get_it() {
     let mesh = Mesh::start();
     let output = Command::new(binary("polyphony"))

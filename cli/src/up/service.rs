@@ -13,6 +13,9 @@ pub(super) trait Service: Send {
     /// Adds its sections to a dump.
     fn dump<'a>(&self, dump: Dump<'a>) -> Result<Dump<'a>, polyphony_config::Error>;
 
+    /// Another service of this process is here.
+    fn find_at(&mut self, service: &str, addr: SocketAddr);
+
     /// Opens its sockets. It serves until `shutdown`.
     fn bind(
         self: Box<Self>,
@@ -52,6 +55,10 @@ impl Bound {
 impl<P: Program> Service for Read<P> {
     fn dump<'a>(&self, dump: Dump<'a>) -> Result<Dump<'a>, polyphony_config::Error> {
         P::dump(&self.0, dump)
+    }
+
+    fn find_at(&mut self, service: &str, addr: SocketAddr) {
+        P::find_at(&mut self.0, service, addr);
     }
 
     fn bind(

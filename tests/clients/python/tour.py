@@ -1,4 +1,5 @@
-"""A tour of the services: says a sentence, then hears, aligns, diarizes and measures what it said, and reads a picture.
+"""A tour of the services: says a sentence, then aligns, diarizes and measures what it said, reads a picture, and asks a
+document.
 
 Usage: tour.py HOST:PORT IMAGE
 Prints one JSON object: what each service found.
@@ -11,11 +12,44 @@ import sys
 from mesh import Mesh
 
 SENTENCE = "Go forward ten meters, then turn around."
+MANUAL = "# Robot\n\nThe robot turns around in four seconds. Its battery lasts for three hours.\n"
+QUESTION = "How long does the battery of the robot last?"
 
 
 def seconds(duration: str | None) -> float:
     """The JSON form of a duration as a number; zero is left out of dictionaries."""
     return float(duration.removesuffix("s")) if duration else 0.0
+
+
+def ask(mesh: Mesh) -> dict:
+    """Takes a document in, finds it, and has a question answered from it."""
+    rag = "polyphony.rag.v1.RagService"
+    space = mesh.call(f"{rag}/CreateSpace", {"spaceId": "tour"})["name"]
+    begun = list(
+        mesh.stream(
+            f"{rag}/Ingest",
+            [
+                {"config": {"space": space}},
+                {"document": {"documentId": "manual.md", "mediaType": "text/markdown"}},
+                {"content": base64.b64encode(MANUAL.encode()).decode()},
+            ],
+        )
+    )
+    progress = list(mesh.stream(f"{rag}/WatchIngest", {"name": begun[0]["name"]}))
+    found = mesh.call(f"{rag}/Search", {"space": space, "query": "battery"})
+    events = list(mesh.stream(f"{rag}/Answer", {"space": space, "query": QUESTION}))
+    completed = events[-1]["completed"]
+    sources = [source for event in events for citation in event.get("citations", {}).get("citations", [])
+               for source in citation["sources"]]
+    place = sources[0]["anchor"]["text"]
+    quoted = MANUAL.encode()[int(place.get("startByte", 0)) : int(place["endByte"])].decode()
+    return {
+        "ingested": progress[-1]["metadata"]["state"],
+        "found": found["hits"][0]["document"],
+        "answer": completed["answer"],
+        "degraded": completed["receipt"].get("degraded", {}).get("reason", ""),
+        "quoteIsThere": quoted == sources[0]["quote"],
+    }
 
 
 def tour(address: str, image: str) -> dict:
@@ -63,6 +97,7 @@ def tour(address: str, image: str) -> dict:
             "lufs": features["loudness"]["integratedLufs"],
             "events": [next(key for key in event if key != "sequence") for event in streamed],
             "text": read["text"],
+            "documents": ask(mesh),
         }
 
 

@@ -78,7 +78,7 @@ fn claims(answer: &str, marks: &[Mark], sentences: &[Range<usize>]) -> Vec<(Rang
     for mark in marks {
         let last = sentences.iter().rfind(|sentence| sentence.start < mark.at);
         // A marker before the first word is for the first sentence.
-        let Some(sentence) = last.or(sentences.first()) else {
+        let Some(sentence) = last.or_else(|| sentences.first()) else {
             continue;
         };
         let at = mark.at.clamp(sentence.start, sentence.end);
