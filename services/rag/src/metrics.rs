@@ -9,7 +9,7 @@ use crate::ledger::{Admission, Submitted};
 
 /// Documents handed over. Label `admission`: `taken`, `joined`, `unchanged`, `skipped`, `refused`.
 const SUBMITTED: &str = "polyphony_rag_documents_submitted_total";
-/// Documents done. Label `outcome`: `ready`, `failed`, `superseded`.
+/// Documents done. Label `outcome`: `ready`, `failed`.
 const DONE: &str = "polyphony_rag_documents_done_total";
 /// Passages written to both indexes.
 const INDEXED: &str = "polyphony_rag_passages_indexed_total";

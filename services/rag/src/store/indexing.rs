@@ -98,6 +98,7 @@ impl Store {
             metrics::indexed(passages.len(), begun.elapsed());
             for version in ready {
                 self.board().settle(version, Ok(()));
+                metrics::done("ready");
             }
             // What they replace goes at once, so that it does not take places in lists of candidates.
             self.tidy_locked(scope).await?;
