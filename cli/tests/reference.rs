@@ -105,7 +105,8 @@ fn it_can_be_used_with_every_key_and_example_in_force() {
     assert_eq!(run("--check"), "");
     let dump = run("--dump-config");
     // The keys of a server are shown once, for asr.
-    let elsewhere = ["align", "analysis", "diar", "llm-proxy", "ocr", "rag", "tts"].map(|name| format!("[{name}.server"));
+    let elsewhere =
+        ["align", "analysis", "diar", "llm-proxy", "ocr", "rag", "tts"].map(|name| format!("[{name}.server"));
     let mut shown = true;
     let mut absent = Vec::new();
     for line in dump.lines() {
