@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future;
 use polyphony_proto::types::v1::ModelCapabilities;
-use polyphony_proto::{align, analysis, asr, diar, llm, ocr, tts};
+use polyphony_proto::{align, analysis, asr, diar, llm, ocr, rag, tts};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
@@ -112,6 +112,7 @@ async fn models(name: &str, channel: Channel) -> Result<Vec<ModelCapabilities>, 
         "llm-proxy" => ask!(llm, llm_service_client, LlmServiceClient),
         "tts" => ask!(tts, tts_service_client, TtsServiceClient),
         "ocr" => ask!(ocr, ocr_service_client, OcrServiceClient),
+        "rag" => ask!(rag, rag_service_client, RagServiceClient),
         "analysis" => ask!(analysis, analysis_service_client, AnalysisServiceClient),
         other => return Err(Status::internal(format!("nothing is known of {other}"))),
     })
