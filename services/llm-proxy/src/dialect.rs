@@ -95,3 +95,6 @@ pub(crate) async fn look(probe: Probe<'_>) -> Sight {
     };
     seen.unwrap_or_else(Sight::from)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub(crate) async fn discover(taken: &[u16]) -> Vec<(String, UpstreamConfig)> {
 }
 
 /// Which dialect is spoken there; none: no language model answers.
-async fn identify(url: &str) -> Option<Kind> {
+pub(super) async fn identify(url: &str) -> Option<Kind> {
     let config = UpstreamConfig::new(url, Kind::Openai);
     let stranger = Upstream::new("discovered", config, &Default::default()).ok()?;
     let probe = Probe {
