@@ -82,7 +82,7 @@ async fn top(store: &Store, scope: &Scope) -> Vec<(String, String, f32)> {
 
 #[tokio::test]
 async fn a_space_comes_back_whole_with_the_same_ids_and_the_same_hits() {
-    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (here, there) = (quick(), quick());
     let caller = caller("books");
     let store = open(here.path()).await;
     let scope = filled(&store, &caller).await;
@@ -122,7 +122,7 @@ async fn a_space_comes_back_whole_with_the_same_ids_and_the_same_hits() {
 
 #[tokio::test]
 async fn what_is_not_whole_makes_no_space() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let caller = caller("books");
     let store = open(folder.path()).await;
     let scope = filled(&store, &caller).await;
@@ -166,7 +166,7 @@ async fn what_is_not_whole_makes_no_space() {
 
 #[tokio::test]
 async fn an_archive_shows_the_space_at_one_moment() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let caller = caller("books");
     let store = open(folder.path()).await;
     let scope = filled(&store, &caller).await;

@@ -13,7 +13,7 @@ use super::support::*;
 
 #[tokio::test]
 async fn a_document_is_found_by_words_and_by_meaning_and_is_there_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let caller = caller("books");
     {
         let store = open(folder.path()).await;
@@ -68,7 +68,7 @@ async fn a_document_is_found_by_words_and_by_meaning_and_is_there_after_a_restar
 
 #[tokio::test]
 async fn what_is_the_same_is_not_done_again_and_what_differs_follows_the_policy() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     ingest(&store, &scope, vec![(head("a"), "one whale")]).await;
@@ -122,7 +122,7 @@ async fn what_is_the_same_is_not_done_again_and_what_differs_follows_the_policy(
 
 #[tokio::test]
 async fn a_document_that_fails_says_why_and_leaves_the_one_before_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     let outcome = ingest(
@@ -168,7 +168,7 @@ async fn a_document_that_fails_says_why_and_leaves_the_one_before_it() {
 
 #[tokio::test]
 async fn what_is_deleted_is_found_no_longer_and_a_space_goes_with_all_of_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let caller = caller("books");
     let scope = space(&store, &caller, "library").await;
@@ -197,7 +197,7 @@ async fn what_is_deleted_is_found_no_longer_and_a_space_goes_with_all_of_it() {
 
 #[tokio::test]
 async fn a_request_is_done_once_however_often_it_is_asked() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     let request = "7c2b1b9e-3c2f-4f8e-9d0a-0a4b8c3b1e11";
@@ -224,7 +224,7 @@ async fn a_request_is_done_once_however_often_it_is_asked() {
 
 #[tokio::test]
 async fn documents_are_listed_by_name_in_pages_by_state_and_by_tag() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     let tagged = |id: &str, tags: &[&str]| Head {
@@ -258,7 +258,7 @@ async fn documents_are_listed_by_name_in_pages_by_state_and_by_tag() {
 
 #[tokio::test]
 async fn a_passage_that_stays_is_not_embedded_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let models = Hashed::default();
     let opened = Store::open(config(folder.path()), Arc::new(models.clone()), Arc::new(Lines)).await;
     let store = opened.unwrap();

@@ -74,7 +74,7 @@ fn text(owner: &str, word: u8) -> String {
 
 #[tokio::test]
 async fn a_thousand_operations_show_no_owner_anything_of_another() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let mut owners = Vec::new();
     for name in ["ana", "ben", "eve"] {
@@ -194,7 +194,7 @@ async fn apply(store: &Store, owners: &mut [Owner], who: usize, operation: Opera
 
 #[tokio::test]
 async fn what_others_have_does_not_move_a_score() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let own = space(&store, &caller("ana"), "space").await;
     ingest(

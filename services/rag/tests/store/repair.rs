@@ -55,7 +55,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn a_lost_index_is_made_anew() {
     for lost in [&["dense"][..], &["lexical"], &["dense", "lexical"]] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick();
         let before = filled(folder.path()).await;
         for index in lost {
             fs::remove_dir_all(folder.path().join(index)).unwrap();
@@ -71,7 +71,7 @@ async fn a_lost_index_is_made_anew() {
 #[tokio::test]
 async fn a_broken_index_is_made_anew() {
     for index in ["dense", "lexical"] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick();
         let before = filled(folder.path()).await;
         // Cut every file but the one that says what the index is.
         for file in files(&folder.path().join(index)) {
@@ -95,7 +95,7 @@ async fn a_broken_index_is_made_anew() {
 
 #[tokio::test]
 async fn an_index_of_other_making_is_made_anew() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     filled(folder.path()).await;
     let mut other = config(folder.path());
     other.lexical.title_boost = 3;
@@ -112,7 +112,7 @@ async fn an_index_of_other_making_is_made_anew() {
 
 #[tokio::test]
 async fn one_process_at_a_time_has_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let models = std::sync::Arc::new(super::hashed::Hashed::default());
     let second = polyphony_rag::Store::open(

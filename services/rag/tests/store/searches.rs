@@ -10,7 +10,7 @@ use super::support::*;
 
 #[tokio::test]
 async fn filters_hold_in_both_indexes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     let made = |id: &str, kind: &str, tags: &[&str], day: u64, data: serde_json::Value| Head {
@@ -93,7 +93,7 @@ async fn filters_hold_in_both_indexes() {
 
 #[tokio::test]
 async fn pages_are_parts_of_one_search_and_end_with_their_epoch() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     let text: String = (0..25).map(|line| format!("whale number {line}\n")).collect();
@@ -129,7 +129,7 @@ async fn pages_are_parts_of_one_search_and_end_with_their_epoch() {
 
 #[tokio::test]
 async fn scores_are_the_sum_of_their_parts_whatever_made_the_order() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     let text = "whale\nwhale whale\nwhale and much more is said in this one\nwhale whale\ntrain";
@@ -202,7 +202,7 @@ async fn scores_are_the_sum_of_their_parts_whatever_made_the_order() {
 
 #[tokio::test]
 async fn bad_queries_are_refused_by_their_field() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let store = open(folder.path()).await;
     let scope = space(&store, &caller("books"), "library").await;
     let refused = async |change: &dyn Fn(&mut Query)| {

@@ -45,6 +45,11 @@ fn database(server: &str, folder: &Path) -> String {
     name
 }
 
+/// A folder in memory where there is such a place: for tests of many writes that no crash follows.
+pub(crate) fn quick() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 pub(crate) async fn open(folder: &Path) -> Store {
     open_with(config(folder)).await
 }
