@@ -36,8 +36,10 @@ STREAMS = 1_000
 FIRST_TOKENS = 60
 OPEN_LOOP_SECONDS = 10
 OPEN_LOOP_RATE = 200
+# It does not start without a key that is hard to guess.
+LITELLM_KEY = "sk-bench-7d1c0f5ab3e24986"
 # LiteLLM takes its time to start.
-procs.READY_SECONDS = 180
+procs.READY_SECONDS = 300
 
 
 def body(stream: bool) -> bytes:
@@ -85,7 +87,7 @@ class Bench:
         (self.folder / "whole.json").write_bytes(body(False))
         self.targets = [Target("direct", f"127.0.0.1:{self.server}"), Target("ours", f"127.0.0.1:{free_port()}")]
         if os.environ.get("LITELLM"):
-            self.targets.append(Target("litellm", f"127.0.0.1:{free_port()}", {"authorization": "Bearer sk-any"}, peer_requests))
+            self.targets.append(Target("litellm", f"127.0.0.1:{free_port()}", {"authorization": f"Bearer {LITELLM_KEY}"}, peer_requests))
         if os.environ.get("PORTKEY"):
             headers = {"authorization": "Bearer any", "x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{self.server}/v1"}
             self.targets.append(Target("portkey", f"127.0.0.1:{free_port()}", headers, peer_requests))
@@ -104,9 +106,11 @@ class Bench:
             config = self.folder / f"litellm-{upstream}.yaml"
             config.write_text(
                 f"model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/m\n      api_key: any\n"
-                f"      api_base: http://127.0.0.1:{upstream}/v1\n"
+                f"      api_base: http://127.0.0.1:{upstream}/v1\ngeneral_settings:\n  master_key: {LITELLM_KEY}\n"
             )
-            return [os.environ["LITELLM"], "--config", str(config), "--port", port, "--host", "127.0.0.1", "--num_workers", "2"]
+            # It would look for a list of prices, and uvicorn takes a worker that starts slowly for dead.
+            os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+            return [os.environ["LITELLM"], "--config", str(config), "--port", port, "--host", "127.0.0.1", "--num_workers", "2", "--timeout_worker_healthcheck", "120"]
         target.headers["x-portkey-custom-host"] = f"http://127.0.0.1:{upstream}/v1"
         return ["node", os.environ["PORTKEY"], f"--port={port}", "--headless"]
 
