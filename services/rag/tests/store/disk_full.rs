@@ -17,11 +17,12 @@ use super::support::*;
 const DISK: &str = "POLYPHONY_RAG_DISK";
 
 /// The process on the small disk.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn child() {
     let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
         return;
     };
+    let (logs, _guard) = polyphony_testing::capture_logs();
     let mut config = config(&disk.join("store"));
     config.min_free = ByteSize::mib(24);
     let store = open_with(config).await;
@@ -58,9 +59,13 @@ async fn child() {
 
     fs::remove_file(&ballast).unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(40), ingestion.finish()).await;
-    let outcome = outcome
-        .expect("what was acknowledged is done when there is room")
-        .unwrap();
+    let Ok(outcome) = outcome else {
+        panic!(
+            "what was acknowledged is not done when there is room: {:#?}",
+            logs.events()
+        );
+    };
+    let outcome = outcome.unwrap();
     assert!(
         outcome.results.iter().all(|result| result.failure.is_none()),
         "{outcome:?}"
