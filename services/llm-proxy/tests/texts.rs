@@ -302,7 +302,7 @@ async fn texts_are_embedded_and_cut_without_any_upstream() {
         .tokens;
     let range = tokens
         .last()
-        .and_then(|token| token.source_text_range.clone())
+        .and_then(|token| token.source_text_range)
         .expect("a place");
     assert_eq!((range.start_byte, range.end_byte), (6, 12));
 }

@@ -37,7 +37,7 @@ async fn serve(pages: Pages) -> String {
             }
             let text = String::from_utf8_lossy(&request);
             let path = text.split(' ').nth(1).unwrap_or_default();
-            let (status, body) = pages.get(path).cloned().unwrap_or((404, "{}".to_owned()));
+            let (status, body) = pages.get(path).cloned().unwrap_or_else(|| (404, "{}".to_owned()));
             let length = body.len();
             let reply =
                 format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
