@@ -37,8 +37,17 @@ impl Mesh {
         command.args(["up", "--json"]).current_dir(data.path());
         let models = format!("models.dir={}", data.path().join("models").display());
         let documents = format!("rag.data_dir={}", data.path().join("rag").display());
-        let services =
-            ["asr", "align", "diar", "llm-proxy", "tts", "ocr", "rag", "analysis"].map(|name| format!("{name}.server"));
+        let services = [
+            "asr",
+            "align",
+            "diar",
+            "llm-proxy",
+            "tts",
+            "ocr",
+            "rag",
+            "analysis",
+        ]
+        .map(|name| format!("{name}.server"));
         let ports: Vec<_> = std::iter::once("gateway".to_owned())
             .chain(services)
             .flat_map(|part| ["listen", "admin"].map(|key| format!("{part}.{key}=127.0.0.1:0")))
