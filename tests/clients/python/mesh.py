@@ -30,7 +30,7 @@ class Mesh:
         """Calls a unary method."""
         send, parse, path = self._method(method)
         unary = self.channel.unary_unary(path, request_serializer=_bytes, response_deserializer=parse)
-        return json_format.MessageToDict(unary(send(request), timeout=timeout))
+        return json_format.MessageToDict(unary(send(request), timeout=timeout), descriptor_pool=self.pool)
 
     def stream(self, method: str, requests: dict | list, timeout: float = 60):
         """Calls a streaming method; one dictionary is a server stream, a list of them a bidirectional one."""
@@ -42,7 +42,7 @@ class Mesh:
             streaming = self.channel.stream_stream(path, request_serializer=_bytes, response_deserializer=parse)
             responses = streaming(iter([send(request) for request in requests]), timeout=timeout)
         for response in responses:
-            yield json_format.MessageToDict(response)
+            yield json_format.MessageToDict(response, descriptor_pool=self.pool)
 
     def _method(self, name: str):
         service, method = name.split("/")
