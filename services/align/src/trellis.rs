@@ -9,6 +9,7 @@
 //! Speck 1997): twice the work, and memory for a stretch at a time. Nothing here knows what a state is.
 
 mod band;
+mod lanes;
 
 use std::ops::Range;
 
@@ -16,6 +17,7 @@ pub use band::Band;
 
 use crate::Error;
 use crate::domain::Cancel;
+use lanes::{Block, LANES, PACKED, Reached, blocks, blocks_mut};
 
 /// States in a row. Costs are 0 or more; infinite ones forbid.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +57,8 @@ pub struct Path {
 
 /// The most states by which a frame moves on.
 const REACH: usize = 3;
-/// Back pointers that are kept at once, a byte each.
-const MOST_BACK: usize = 32 << 20;
+/// Back pointers that are kept at once, two bits each.
+const MOST_BACK: usize = 128 << 20;
 /// Cells between two looks at the cancel flag.
 const LOOK: usize = 1 << 20;
 
@@ -65,9 +67,15 @@ struct Sweep<'a, C: ?Sized> {
     chain: &'a Chain,
     costs: &'a C,
     band: &'a Band,
+    end: End,
+    /// The most states by which a frame of this chain moves on.
+    stride: usize,
+    /// What staying in each state costs.
+    stay: Vec<f32>,
     /// For each state, what passing the one before it costs, and the two before it.
     pass: [Vec<f32>; 2],
-    /// The costs of the ways so far, behind [`REACH`] states that cannot be.
+    /// The costs of the ways so far, behind [`REACH`] states that cannot be. As all that goes by states, it ends with a
+    /// block more than there are, so that blocks need not be cut.
     front: Vec<f32>,
     next: Vec<f32>,
     /// What was written into them.
@@ -137,8 +145,8 @@ pub fn search(
         // As many frames between two fronts as fronts, unless even those are too many.
         (frames.isqrt() + 1).min(MOST_BACK / widest).max(1)
     };
-    let mut sweep = Sweep::new(chain, costs, band);
-    let mut back = Back::default();
+    let mut sweep = Sweep::new(chain, costs, band, end);
+    let mut back = Back::for_rows(stretch.min(frames), widest);
     // The front before each stretch but the first.
     let mut fronts: Vec<(Range<usize>, Vec<f32>)> = Vec::new();
     let mut work = 0;
@@ -150,7 +158,7 @@ pub fn search(
         look(&mut work, band.states(frame).len(), cancel)?;
         sweep.step(frame, &mut back)?;
     }
-    let (cost, mut state) = sweep.finish(end)?;
+    let (cost, mut state) = sweep.finish()?;
     let mut states = vec![0_u32; frames];
     let mut from = (frames - 1) / stretch * stretch;
     let mut to = frames;
@@ -192,8 +200,9 @@ fn look(work: &mut usize, cells: usize, cancel: &Cancel) -> Result<(), Error> {
 }
 
 /// By how many states each cell of a stretch of frames moved on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Back {
+    /// Rows of packed blocks.
     moves: Vec<u8>,
     /// The first state of each frame, and where its moves begin.
     rows: Vec<(usize, usize)>,
@@ -202,28 +211,33 @@ struct Back {
 // === impl Back ===
 
 impl Back {
+    fn for_rows(rows: usize, widest: usize) -> Self {
+        Self {
+            moves: Vec::with_capacity(rows * widest.div_ceil(LANES) * PACKED),
+            rows: Vec::with_capacity(rows),
+        }
+    }
+
     fn clear(&mut self) {
         self.moves.clear();
         self.rows.clear();
     }
 
-    fn row(&mut self, states: &Range<usize>) -> &mut [u8] {
-        let begin = self.moves.len();
-        self.rows.push((states.start, begin));
-        self.moves.resize(begin + states.len(), 0);
-        &mut self.moves[begin..]
+    /// Begins a frame whose blocks are pushed next.
+    fn begin(&mut self, first: usize) {
+        self.rows.push((first, self.moves.len()));
     }
 
     fn of(&self, row: usize, state: usize) -> usize {
         let (first, begin) = self.rows[row];
-        usize::from(self.moves[begin + state - first])
+        lanes::moved(&self.moves[begin..], state - first)
     }
 }
 
 // === impl Sweep ===
 
 impl<'a, C: Costs + ?Sized> Sweep<'a, C> {
-    fn new(chain: &'a Chain, costs: &'a C, band: &'a Band) -> Self {
+    fn new(chain: &'a Chain, costs: &'a C, band: &'a Band, end: End) -> Self {
         let pass_of = |state: usize, back: usize| -> f32 {
             let from = state.saturating_sub(back);
             if state < back {
@@ -231,12 +245,21 @@ impl<'a, C: Costs + ?Sized> Sweep<'a, C> {
             }
             chain.pass[from..state].iter().sum()
         };
-        let pass = [1, 2].map(|back| (0..chain.len()).map(|state| pass_of(state, back)).collect());
-        let blank = vec![f32::INFINITY; chain.len() + REACH];
+        let padding = [f32::INFINITY; LANES];
+        let padded = |states: &mut dyn Iterator<Item = f32>| states.chain(padding).collect::<Vec<f32>>();
+        let pass = [1, 2].map(|back| padded(&mut (0..chain.len()).map(|state| pass_of(state, back))));
+        let blank = vec![f32::INFINITY; REACH + chain.len() + LANES];
         let mut sweep = Self {
             chain,
+            stay: padded(&mut chain.stay.iter().copied()),
             costs,
             band,
+            end,
+            stride: if pass[1].iter().all(|cost| cost.is_infinite()) {
+                REACH - 1
+            } else {
+                REACH
+            },
             pass,
             next: blank.clone(),
             front: blank,
@@ -272,50 +295,58 @@ impl<'a, C: Costs + ?Sized> Sweep<'a, C> {
         self.written[0] = range.clone();
     }
 
+    /// The states of a frame that its band allows, that can be reached by then, and from which the end can be.
+    fn states(&self, frame: usize) -> Range<usize> {
+        let band = self.band.states(frame);
+        let reached = self.stride * (frame + 1);
+        let left = match self.end {
+            End::Last => REACH + self.stride * (self.costs.frames() - 1 - frame),
+            End::Open => self.chain.len(),
+        };
+        band.start.max(self.chain.len().saturating_sub(left))..band.end.min(reached)
+    }
+
     /// Takes the front over a frame.
     fn step(&mut self, frame: usize, back: &mut Back) -> Result<(), Error> {
-        let states = self.band.states(frame);
+        let states = self.states(frame);
+        if states.is_empty() {
+            return Err(Error::Misfit);
+        }
         let (begin, count) = (states.start, states.len());
-        self.emission.resize(count, 0.0);
-        self.costs.fill(frame, states.clone(), &mut self.emission);
+        // Beyond the band every way is infinitely dear.
+        self.emission.clear();
+        self.emission.resize(count.next_multiple_of(LANES), f32::INFINITY);
+        self.costs
+            .fill(frame, states.clone(), &mut self.emission[..count]);
         // What an older frame left beyond this band.
         let old = self.written[1].clone();
         self.next[old.start + REACH..old.end + REACH].fill(f32::INFINITY);
-        let moves = back.row(&states);
-        // All of the same length, so that the loop needs no checks and is done several states at a time.
-        let here = &self.front[begin + REACH..][..count];
-        let one = &self.front[begin + REACH - 1..][..count];
-        let two = &self.front[begin + REACH - 2..][..count];
-        let three = &self.front[begin..][..count];
-        let stay = &self.chain.stay[begin..][..count];
-        let pass_one = &self.pass[0][begin..][..count];
-        let pass_two = &self.pass[1][begin..][..count];
-        let emission = &self.emission[..count];
-        let next = &mut self.next[begin + REACH..][..count];
-        let moves = &mut moves[..count];
-        let mut least = f32::INFINITY;
-        for at in 0..count {
-            let mut best = here[at] + stay[at];
-            let mut by = 0_u8;
-            let moved = one[at];
-            by = if moved < best { 1 } else { by };
-            best = best.min(moved);
-            let moved = two[at] + pass_one[at];
-            by = if moved < best { 2 } else { by };
-            best = best.min(moved);
-            let moved = three[at] + pass_two[at];
-            by = if moved < best { 3 } else { by };
-            best = best.min(moved);
-            let cost = best + emission[at];
-            next[at] = cost;
-            moves[at] = by;
-            least = least.min(cost);
+        back.begin(begin);
+        let from = [REACH, REACH - 1, REACH - 2, 0].map(|at| blocks(&self.front, begin + at, count));
+        let stay = blocks(&self.stay, begin, count);
+        let [one, two] = [0, 1].map(|at| blocks(&self.pass[at], begin, count));
+        let emission = blocks(&self.emission, 0, count);
+        let next = blocks_mut(&mut self.next, begin + REACH, count);
+        let mut least: Block = [f32::INFINITY; LANES];
+        for at in 0..next.len() {
+            let reached = Reached {
+                from: [&from[0][at], &from[1][at], &from[2][at], &from[3][at]],
+                stay: &stay[at],
+                pass: [&one[at], &two[at]],
+            };
+            let (best, moves) = reached.best(&emission[at]);
+            for (least, cost) in least.iter_mut().zip(best) {
+                *least = if cost < *least { cost } else { *least };
+            }
+            next[at] = best;
+            back.moves.extend_from_slice(&moves);
         }
+        let least = least.into_iter().fold(f32::INFINITY, f32::min);
         if least == f32::INFINITY {
             return Err(Error::Misfit);
         }
         if least > 1_000.0 {
-            for cost in next {
+            for cost in next.as_flattened_mut() {
                 *cost -= least;
             }
             self.base += f64::from(least);
@@ -331,7 +362,7 @@ impl<'a, C: Costs + ?Sized> Sweep<'a, C> {
     }
 
     /// The cost of the best way, and its last state.
-    fn finish(&self, end: End) -> Result<(f64, usize), Error> {
+    fn finish(&self) -> Result<(f64, usize), Error> {
         let last = self.chain.len() - 1;
         let range = self.written[0].clone();
         let cost = |state: usize| {
@@ -342,7 +373,7 @@ impl<'a, C: Costs + ?Sized> Sweep<'a, C> {
             }
         };
         let mut best = (f32::INFINITY, last);
-        match end {
+        match self.end {
             End::Last => {
                 let mut passed = 0.0;
                 for state in (0..=last).rev().take(REACH) {
