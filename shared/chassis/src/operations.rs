@@ -26,6 +26,8 @@ use polyphony_proto::types::v1::JobState;
 use prost::Message;
 use tokio::time::Instant;
 
+use crate::Caller;
+
 pub use desk::{Desk, Terms};
 pub use operation::{Moment, Operation};
 
@@ -45,6 +47,11 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
     /// How far it is, on the wire.
     fn metadata(now: &Moment<Self::Progress>) -> Self::Metadata;
 
+    /// Who alone may hear of it; none: everybody who can call.
+    fn owner(_progress: &Self::Progress) -> Option<&str> {
+        None
+    }
+
     /// It is over, in this state: so are those of its parts that were not.
     fn settle(_progress: &mut Self::Progress, _state: JobState) {}
 }
@@ -58,6 +65,7 @@ pub struct Operations {
 /// What is known of an operation of any kind.
 trait Known: fmt::Debug + Send + Sync {
     fn wire(&self) -> lro::Operation;
+    fn is_for(&self, caller: &Caller) -> bool;
     fn is_done(&self) -> bool;
     fn cancel(&self);
     /// Completes when it is done.
@@ -72,8 +80,12 @@ const REPEAT: Duration = Duration::from_secs(60);
 // === impl Operations ===
 
 impl Operations {
-    fn get(&self, name: &str) -> Result<Arc<dyn Known>, Fault> {
-        self.table().get(name).cloned().ok_or_else(|| unknown(name))
+    /// An operation that the caller may hear of; another's is unknown, as if it did not exist.
+    fn get(&self, name: &str, caller: &Caller) -> Result<Arc<dyn Known>, Fault> {
+        let found = self.table().get(name).cloned();
+        found
+            .filter(|operation| operation.is_for(caller))
+            .ok_or_else(|| unknown(name))
     }
 
     fn add(&self, name: String, operation: Arc<dyn Known>) {
@@ -81,16 +93,24 @@ impl Operations {
     }
 
     /// Forgets an operation; one that runs goes on, and its result is lost.
-    fn delete(&self, name: &str) -> Result<(), Fault> {
+    fn delete(&self, name: &str, caller: &Caller) -> Result<(), Fault> {
+        self.get(name, caller)?;
         self.table().remove(name).map(drop).ok_or_else(|| unknown(name))
     }
 
-    /// At most `most` operations after the one called `after`: by service, and in order of creation.
-    fn list(&self, after: &str, most: usize, done: Option<bool>) -> Vec<(String, Arc<dyn Known>)> {
+    /// At most `most` of the caller's operations after the one called `after`: by service, and in order of creation.
+    fn list(
+        &self,
+        caller: &Caller,
+        after: &str,
+        most: usize,
+        done: Option<bool>,
+    ) -> Vec<(String, Arc<dyn Known>)> {
         let table = self.table();
         let later = table.range::<str, _>((Excluded(after), Unbounded));
         later
             .filter(|(_, operation)| done.is_none_or(|done| operation.is_done() == done))
+            .filter(|(_, operation)| operation.is_for(caller))
             .take(most)
             .map(|(name, operation)| (name.clone(), Arc::clone(operation)))
             .collect()

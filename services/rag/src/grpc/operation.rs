@@ -37,6 +37,10 @@ impl Work for Ingesting {
     const METADATA: &'static str = "polyphony.rag.v1.IngestMetadata";
     const RESPONSE: &'static str = "polyphony.rag.v1.IngestResponse";
 
+    fn owner(progress: &State) -> Option<&str> {
+        Some(&progress.owner)
+    }
+
     fn metadata(now: &Moment<State>) -> pb::IngestMetadata {
         let State {
             owner: _,

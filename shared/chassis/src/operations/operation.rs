@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::waiting::Ticket;
 use super::{Known, Work};
+use crate::Caller;
 
 /// One operation.
 #[derive(Debug)]
@@ -165,6 +166,10 @@ impl<W: Work> Operation<W> {
 impl<W: Work> Known for Operation<W> {
     fn wire(&self) -> lro::Operation {
         Self::wire(self)
+    }
+
+    fn is_for(&self, caller: &Caller) -> bool {
+        W::owner(&self.lock().moment.progress).is_none_or(|owner| caller.is(owner))
     }
 
     fn is_done(&self) -> bool {

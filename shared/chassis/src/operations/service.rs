@@ -8,6 +8,7 @@ use polyphony_proto::google::longrunning::operations_server::Operations as Servi
 use tonic::{Request, Response, Status};
 
 use super::Operations;
+use crate::Caller;
 
 const PAGE: usize = 100;
 const MOST_PAGE: usize = 1_000;
@@ -20,6 +21,7 @@ impl Service for Operations {
         &self,
         request: Request<lro::ListOperationsRequest>,
     ) -> Result<Response<lro::ListOperationsResponse>, Status> {
+        let caller = Caller::of(&request);
         // Everything can be reached, so a partial success is a success.
         let lro::ListOperationsRequest {
             name,
@@ -46,7 +48,7 @@ impl Service for Operations {
             Ok(size) => size.min(MOST_PAGE),
             Err(_) => return Err(Fault::invalid("page_size", "must not be negative").into()),
         };
-        let mut found = self.list(&page_token, most + 1, done);
+        let mut found = self.list(&caller, &page_token, most + 1, done);
         let more = found.len() > most;
         found.truncate(most);
         let next_page_token = found
@@ -66,16 +68,18 @@ impl Service for Operations {
         &self,
         request: Request<lro::GetOperationRequest>,
     ) -> Result<Response<lro::Operation>, Status> {
+        let caller = Caller::of(&request);
         let lro::GetOperationRequest { name } = request.into_inner();
-        Ok(Response::new(self.get(&name)?.wire()))
+        Ok(Response::new(self.get(&name, &caller)?.wire()))
     }
 
     async fn delete_operation(
         &self,
         request: Request<lro::DeleteOperationRequest>,
     ) -> Result<Response<()>, Status> {
+        let caller = Caller::of(&request);
         let lro::DeleteOperationRequest { name } = request.into_inner();
-        self.delete(&name)?;
+        self.delete(&name, &caller)?;
         Ok(Response::new(()))
     }
 
@@ -83,8 +87,9 @@ impl Service for Operations {
         &self,
         request: Request<lro::CancelOperationRequest>,
     ) -> Result<Response<()>, Status> {
+        let caller = Caller::of(&request);
         let lro::CancelOperationRequest { name } = request.into_inner();
-        self.get(&name)?.cancel();
+        self.get(&name, &caller)?.cancel();
         Ok(Response::new(()))
     }
 
@@ -92,6 +97,7 @@ impl Service for Operations {
         &self,
         request: Request<lro::WaitOperationRequest>,
     ) -> Result<Response<lro::Operation>, Status> {
+        let caller = Caller::of(&request);
         let lro::WaitOperationRequest { name, timeout } = request.into_inner();
         let timeout = match timeout {
             None => LONGEST_WAIT,
@@ -99,7 +105,7 @@ impl Service for Operations {
                 .map_err(|error| Fault::invalid("timeout", error.to_string()))?
                 .min(LONGEST_WAIT),
         };
-        let operation = self.get(&name)?;
+        let operation = self.get(&name, &caller)?;
         // Whether it is done or the time is over, the answer says how far it is.
         drop(tokio::time::timeout(timeout, operation.done()).await);
         Ok(Response::new(operation.wire()))

@@ -172,7 +172,9 @@ async fn there_is_an_end_to_what_is_remembered() {
         (Kind::ResourceExhausted, "OPERATIONS_FULL")
     );
     // Forgotten, but it still holds what it was given.
-    operations.delete(first.name()).expect("deletes");
+    operations
+        .delete(first.name(), &Caller::default())
+        .expect("deletes");
     desk.begin("", 0, |_| async { Ok(String::new()) })
         .expect_err("full");
     tell.send(Ok(String::new())).expect("heard");
@@ -192,10 +194,13 @@ async fn what_is_done_is_forgotten_in_time() {
         .expect("begins");
     wait(&operations, begun.name()).await;
     tokio::time::advance(Duration::from_secs(59)).await;
-    assert!(operations.get(begun.name()).is_ok());
+    assert!(operations.get(begun.name(), &Caller::default()).is_ok());
     tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!(
-        operations.get(begun.name()).expect_err("gone").kind,
+        operations
+            .get(begun.name(), &Caller::default())
+            .expect_err("gone")
+            .kind,
         Kind::NotFound
     );
 }
@@ -256,4 +261,74 @@ fn only_a_uuid_is_a_uuid() {
     ] {
         assert!(!is_uuid(text), "{text}");
     }
+}
+
+/// Work that only its owner may hear of.
+#[derive(Debug)]
+struct Owned;
+
+impl Work for Owned {
+    type Progress = &'static str;
+    type Metadata = QueueStatus;
+    type Response = String;
+    const METADATA: &'static str = "test.Metadata";
+    const RESPONSE: &'static str = "test.Response";
+
+    fn owner<'a>(progress: &'a &'static str) -> Option<&'a str> {
+        Some(progress)
+    }
+
+    fn metadata(_: &Moment<&'static str>) -> QueueStatus {
+        QueueStatus::default()
+    }
+}
+
+#[tokio::test]
+async fn an_operation_with_an_owner_is_unknown_to_everybody_else() {
+    let operations = Operations::default();
+    let terms = Terms {
+        service: "books",
+        max_operations: 9,
+        operation_retention: Duration::from_secs(60),
+        turns: 1,
+    };
+    let desk: Desk<Owned> = Desk::new(operations.clone(), terms);
+    let begin = |owner| {
+        let begun = desk.begin("", owner, |_| async { Ok(String::new()) });
+        begun.expect("begins").name().to_owned()
+    };
+    let (mine, theirs) = (begin(crate::ANONYMOUS), begin("spiffe://example.org/radio"));
+    // Callers without certificates are all one.
+    let listed = operations.list_operations(Request::new(lro::ListOperationsRequest::default()));
+    let listed = listed.await.expect("lists").into_inner().operations;
+    assert_eq!(
+        listed.iter().map(|operation| &operation.name).collect::<Vec<_>>(),
+        [&mine]
+    );
+    let name = || theirs.clone();
+    let asked = [
+        operations
+            .get_operation(Request::new(lro::GetOperationRequest { name: name() }))
+            .await
+            .map(drop),
+        operations
+            .delete_operation(Request::new(lro::DeleteOperationRequest { name: name() }))
+            .await
+            .map(drop),
+        operations
+            .cancel_operation(Request::new(lro::CancelOperationRequest { name: name() }))
+            .await
+            .map(drop),
+        operations
+            .wait_operation(Request::new(lro::WaitOperationRequest {
+                name: name(),
+                timeout: None,
+            }))
+            .await
+            .map(drop),
+    ];
+    for answer in asked {
+        assert_eq!(answer.expect_err("another's").code(), tonic::Code::NotFound);
+    }
+    assert!(desk.get(&theirs).is_ok(), "and it was not touched");
 }
