@@ -199,7 +199,9 @@ fn add_environment(table: &mut Table, env: Vec<(OsString, OsString)>) -> Result<
         else {
             continue;
         };
-        let path: Vec<String> = key.split("__").map(str::to_ascii_lowercase).collect();
+        let mut path: Vec<String> = key.split("__").map(str::to_ascii_lowercase).collect();
+        // Names of sections have dashes, as "llm-proxy", which names of variables cannot have.
+        path[0] = path[0].replace('_', "-");
         if path.iter().any(String::is_empty) {
             return Err(Error::Variable {
                 variable,

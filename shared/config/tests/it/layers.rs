@@ -25,6 +25,16 @@ fn a_later_layer_wins() {
 }
 
 #[test]
+fn a_variable_reaches_a_section_with_a_dash_in_its_name() {
+    let sources = Sources {
+        env: vec![("POLYPHONY_LLM_PROXY__MAX_STREAMS".into(), "5".into())],
+        ..Sources::default()
+    };
+    let layers = Layers::load(sources).expect("valid");
+    assert_eq!(layers.section::<Asr>("llm-proxy").expect("valid").max_streams, 5);
+}
+
+#[test]
 fn text_takes_the_type_of_its_field() {
     let env = [
         ("POLYPHONY_ASR__THRESHOLD", "0.5"),
