@@ -27,9 +27,9 @@ pub struct Config {
     /// Where documents and indexes are kept; one process to a folder. Empty, the default: `rag` in the data folder of
     /// Polyphony ([`polyphony_config::data_dir`]).
     pub data_dir: PathBuf,
-    /// The ledger: "postgres://user@host/database", or empty, the default, for SQLite in `data_dir`. `ledger_url_file`
+    /// The ledger: "postgres://user@host/database". None, the default, is SQLite in `data_dir`. `ledger_url_file`
     /// keeps a password out of the configuration.
-    pub ledger_url: Secret<String>,
+    pub ledger_url: Option<Secret<String>>,
     /// Nothing is written while there is less room than this. Default: 256MiB.
     pub min_free: ByteSize,
     /// The largest document. Default: 64MiB.
@@ -133,11 +133,12 @@ impl Config {
 
     /// The first key whose value cannot be used, and why.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
-        let url = self.ledger_url.expose();
-        let shared = url.starts_with("postgres://") || url.starts_with("postgresql://");
-        if !url.is_empty() && !shared {
+        let url = self.ledger_url.as_ref().map(|url| url.expose().as_str());
+        let shared =
+            url.is_some_and(|url| url.starts_with("postgres://") || url.starts_with("postgresql://"));
+        if url.is_some() && !shared {
             // The value may hold a password: it is not repeated.
-            let text = "must be empty (SQLite in rag.data_dir) or begin with \"postgres://\"";
+            let text = "must be unset (SQLite in rag.data_dir) or begin with \"postgres://\"";
             return Some(("rag.ledger_url", text.to_owned()));
         }
         if !(1..=MOST_REPLICAS).contains(&self.replicas) {
@@ -282,7 +283,7 @@ impl Default for Config {
         Self {
             server: ServerConfig::default(),
             data_dir: PathBuf::new(),
-            ledger_url: Secret::default(),
+            ledger_url: None,
             min_free: ByteSize::mib(256),
             max_document_bytes: ByteSize::mib(64),
             workers: 0,

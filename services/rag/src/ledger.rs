@@ -61,15 +61,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 // === impl Ledger ===
 
 impl Ledger {
-    /// Opens the ledger that `url` names, or the one in `folder` if it is empty, and makes what is missing in it.
+    /// Opens the ledger that `url` names, or else the one in `folder`, and makes what is missing in it.
     ///
     /// # Errors
     /// When the database does not answer, or was made by a later version of this program.
-    pub(crate) async fn open(url: &str, folder: &Path) -> Result<Self, Error> {
+    pub(crate) async fn open(url: Option<&str>, folder: &Path) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
-        let ledger = if url.is_empty() {
-            Self::sqlite(&folder.join("ledger.sqlite")).await?
-        } else {
+        let ledger = if let Some(url) = url {
             let pool = |most: u32| {
                 AnyPoolOptions::new()
                     .max_connections(most)
@@ -82,6 +80,8 @@ impl Ledger {
                 readers: pool(READERS).connect(url).await.map_err(connecting())?,
                 dialect: Dialect::Postgres,
             }
+        } else {
+            Self::sqlite(&folder.join("ledger.sqlite")).await?
         };
         schema::make(&ledger).await?;
         Ok(ledger)

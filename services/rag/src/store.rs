@@ -93,7 +93,11 @@ impl Store {
         }
         let folder = config.folder().map_err(refused)?;
         let lock = locked(&folder)?;
-        let ledger = Ledger::open(config.ledger_url.expose(), &folder).await?;
+        let ledger = Ledger::open(
+            config.ledger_url.as_ref().map(|url| url.expose().as_str()),
+            &folder,
+        )
+        .await?;
         let min_free = config.min_free.bytes();
         let staging = Staging::new(folder.join("staged"), min_free, config.max_document_bytes.bytes())?;
         let dense: Box<dyn Dense> = match config.dense.engine {

@@ -66,7 +66,7 @@ async fn space_of(ledger: &Ledger) -> i64 {
 #[tokio::test]
 async fn a_version_takes_the_place_of_the_one_before_it_in_one_step() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open("", folder.path()).await.unwrap();
+    let ledger = Ledger::open(None, folder.path()).await.unwrap();
     let space = space_of(&ledger).await;
     let Admission::Taken(first) = submit(&ledger, space, wanted("a", "1")).await else {
         panic!("a new document is taken");
@@ -124,7 +124,7 @@ async fn a_version_takes_the_place_of_the_one_before_it_in_one_step() {
 #[tokio::test]
 async fn a_step_finds_nothing_to_do_when_somebody_was_faster() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open("", folder.path()).await.unwrap();
+    let ledger = Ledger::open(None, folder.path()).await.unwrap();
     let space = space_of(&ledger).await;
     let Admission::Taken(version) = submit(&ledger, space, wanted("a", "1")).await else {
         panic!("a new document is taken");
@@ -164,13 +164,13 @@ async fn what_was_committed_is_there_when_it_opens_again() {
     let folder = folder.path().join("50% ?#");
     std::fs::create_dir(&folder).unwrap();
     let space = {
-        let ledger = Ledger::open("", &folder).await.unwrap();
+        let ledger = Ledger::open(None, &folder).await.unwrap();
         let space = space_of(&ledger).await;
         submit(&ledger, space, wanted("a", "1")).await;
         ledger.close().await;
         space
     };
-    let ledger = Ledger::open("", &folder).await.unwrap();
+    let ledger = Ledger::open(None, &folder).await.unwrap();
     assert_eq!(
         ledger.document(space, "a").await.unwrap().state,
         DocumentState::Stored

@@ -15,12 +15,12 @@ use super::hashed::{Hashed, Lines};
 /// the server that `POLYPHONY_RAG_TEST_POSTGRES` names, as `postgres://postgres@127.0.0.1:5432`.
 pub(crate) fn config(folder: &Path) -> Config {
     let ledger_url = match std::env::var("POLYPHONY_RAG_TEST_POSTGRES") {
-        Ok(server) => format!("{server}/{}", database(&server, folder)),
-        Err(_) => String::new(),
+        Ok(server) => Some(format!("{server}/{}", database(&server, folder))),
+        Err(_) => None,
     };
     Config {
         data_dir: folder.to_owned(),
-        ledger_url: ledger_url.into(),
+        ledger_url: ledger_url.map(Into::into),
         min_free: ByteSize::mib(1),
         workers: 2,
         ..Config::default()

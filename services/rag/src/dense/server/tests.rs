@@ -186,7 +186,7 @@ impl Fake {
 
 async fn scope() -> (tempfile::TempDir, Scope) {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open("", folder.path()).await.unwrap();
+    let ledger = Ledger::open(None, folder.path()).await.unwrap();
     let new = NewSpace {
         embedding_model: "model".to_owned(),
         ..NewSpace::default()
