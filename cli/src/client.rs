@@ -9,6 +9,7 @@ use polyphony_chassis::config::ClientTlsConfig;
 use polyphony_chassis::tls::ClientTls;
 use tokio::net::TcpStream;
 use tonic::Request;
+use tonic::codegen::http::uri::Scheme;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::args::Mesh;
@@ -70,7 +71,11 @@ pub(crate) async fn connect(mesh: &Mesh) -> anyhow::Result<Channel> {
     if uri.authority().is_none() {
         bail!(not_an_address(gateway));
     }
-    let endpoint = Endpoint::from(uri.clone())
+    // TLS is the connector's: to an endpoint of its own TLS, an `https` address without it is an error.
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    let endpoint = Endpoint::from(Uri::from_parts(parts).with_context(|| not_an_address(gateway))?)
+        .origin(uri.clone())
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
