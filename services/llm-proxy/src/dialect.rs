@@ -1,8 +1,8 @@
 //! What differs between servers that all claim OpenAI's API: one file a dialect says how it is looked at; this one says which
 //! fields each honours, and `chat` and `texts` how a request is written for it.
 //!
-//! A field that a dialect does not honour is refused by its path. Which those are was read in each server's own source or
-//! documentation; an operator whose server knows more says so with `extra_fields`.
+//! A field that a dialect does not honour is refused by its path. Which those are is as each server's interface was known
+//! when this was written; an operator whose server knows more says so with `extra_fields`.
 
 pub(crate) mod chat;
 pub(crate) mod discover;
