@@ -88,7 +88,9 @@ impl Alphabet {
         library.synthesize(c" ", true, &|| false)?;
         let sound = |letters: &str| {
             let text = CString::new(format!("[[{letters}]]")).unwrap_or_default();
-            library.phonemes(&text, None).map(|(ipa, _, _)| ipa.trim().to_owned())
+            library
+                .phonemes(&text, None)
+                .map(|(ipa, _, _)| ipa.trim().to_owned())
         };
         // At the end of a word some vowels become others, so each letter is asked for before another.
         let tail = sound("t")?;

@@ -90,7 +90,12 @@ fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
         let start = at;
         while at < bytes.len() {
             let joined = match bytes[at] {
-                b'\'' => at > start && bytes.get(at + 1).is_some_and(|next| are_alike(bytes[at - 1], *next)),
+                b'\'' => {
+                    at > start
+                        && bytes
+                            .get(at + 1)
+                            .is_some_and(|next| are_alike(bytes[at - 1], *next))
+                }
                 b'.' => is_letter_before(bytes, start, at) && is_letter_after(bytes, at),
                 _ => false,
             };

@@ -33,7 +33,8 @@ async fn a_configuration_that_cannot_be_true_is_refused_by_its_key() {
     assert!(told.starts_with("rag.dense.url"), "{told}");
     let told = refused(|config| config.dense.hnsw_m = 1).await;
     assert!(told.starts_with("rag.dense.hnsw_m"), "{told}");
-    let told = refused(|config| config.ledger_url = Some("mysql://me:canary@host/db".to_owned().into())).await;
+    let told =
+        refused(|config| config.ledger_url = Some("mysql://me:canary@host/db".to_owned().into())).await;
     assert!(
         told.starts_with("rag.ledger_url") && !told.contains("canary"),
         "{told}"

@@ -70,7 +70,10 @@ impl Unplaced {
                 // What is in a list, or has a quoted name, has no variable of its own.
                 let variable = match key.contains(['[', '"', '-']) {
                     true => String::new(),
-                    false => format!(", as POLYPHONY_{}", key.to_uppercase().replace('.', "__").replace('-', "_")),
+                    false => format!(
+                        ", as POLYPHONY_{}",
+                        key.to_uppercase().replace('.', "__").replace('-', "_")
+                    ),
                 };
                 Error::Invalid {
                     message: format!("is required; set it in the file{variable} or with --set"),

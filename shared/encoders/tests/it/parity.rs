@@ -93,7 +93,10 @@ fn tokens_of_minilm_equal_those_of_transformers_and_stand_where_they_say() {
         }
     }
     let known = |text: &str| model.tokenizer().known(text).expect("a share");
-    assert_eq!((known("Where is Berlin?"), known(""), known("🙂")), (1.0, 1.0, 0.0));
+    assert_eq!(
+        (known("Where is Berlin?"), known(""), known("🙂")),
+        (1.0, 1.0, 0.0)
+    );
     assert!((0.2..0.8).contains(&known("有多少人住在柏林？")));
     let joined = model
         .tokenizer()
