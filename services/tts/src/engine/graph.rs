@@ -9,6 +9,7 @@
 //! The file was verified by the model store. What is not understood here makes [`Graph::read`] or [`Graph::split`] say
 //! no, and then the graph is run as it is.
 
+mod planar;
 mod split;
 mod wire;
 

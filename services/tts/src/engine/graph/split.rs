@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::planar::put_shapes;
 use super::wire::{put_bytes, put_integer};
 use super::{GRAPH_INPUT, GRAPH_NODE, GRAPH_OUTPUT, GRAPH_WEIGHT, Graph, MODEL_GRAPH, VALUE_NAME};
 
@@ -80,7 +81,7 @@ impl<'a> Graph<'a> {
         Some(made)
     }
 
-    /// The bytes of a part as a model. `element` tells the type of the elements of its inputs, in the numbers of
+    /// The bytes of a part as a model, its convolutions along a line as those of a plane. `element` tells the type of the elements of its inputs, in the numbers of
     /// `TensorProto.DataType`.
     pub(in crate::engine) fn model(
         &self,
@@ -89,10 +90,21 @@ impl<'a> Graph<'a> {
     ) -> Option<Vec<u8>> {
         let mut graph = Vec::new();
         let mut used: BTreeSet<&str> = BTreeSet::new();
+        let mut planar = false;
         for &at in &part.nodes {
             let node = &self.nodes[at];
-            put_bytes(&mut graph, GRAPH_NODE, node.raw);
-            used.extend(node.inputs.iter().copied());
+            if self.put_planar(&mut graph, node).is_some() {
+                planar = true;
+                // Its weight is written with it.
+                let others = node.inputs.iter().enumerate().filter(|(at, _)| *at != 1);
+                used.extend(others.map(|(_, &input)| input));
+            } else {
+                put_bytes(&mut graph, GRAPH_NODE, node.raw);
+                used.extend(node.inputs.iter().copied());
+            }
+        }
+        if planar {
+            put_shapes(&mut graph);
         }
         put_bytes(&mut graph, GRAPH_NAME, b"part");
         for name in used {

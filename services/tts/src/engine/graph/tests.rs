@@ -142,3 +142,46 @@ fn a_graph_can_be_made_to_tell_more() {
     assert_eq!(graphs.next().map(outputs), Some(vec!["audio".to_owned()]));
     assert_eq!(graphs.next().map(outputs), Some(vec!["latent".to_owned()]));
 }
+
+#[test]
+fn a_convolution_along_a_line_becomes_one_of_a_plane() {
+    let mut conv = node("Conv", &["x", "w", "b"], "y");
+    for (name, values) in [("kernel_shape", &[3][..]), ("dilations", &[2]), ("pads", &[1, 4])] {
+        let mut attribute = named(ATTRIBUTE_NAME, name);
+        for &value in values {
+            put_integer(&mut attribute, ATTRIBUTE_INTS, value);
+        }
+        put_bytes(&mut conv, NODE_ATTRIBUTE, &attribute);
+    }
+    let mut graph = Vec::new();
+    put_bytes(&mut graph, GRAPH_NODE, &conv);
+    // A plane already, and one whose weight is made on the way.
+    put_bytes(&mut graph, GRAPH_NODE, &node("Conv", &["y", "image"], "z"));
+    put_bytes(&mut graph, GRAPH_NODE, &node("Conv", &["z", "x"], "audio"));
+    for (name, shape) in [("w", &[8, 4, 3][..]), ("b", &[8]), ("image", &[8, 4, 3, 3])] {
+        let mut weight = named(TENSOR_NAME, name);
+        for &dimension in shape {
+            put_integer(&mut weight, TENSOR_DIMS, dimension);
+        }
+        put_bytes(&mut graph, GRAPH_WEIGHT, &weight);
+    }
+    put_bytes(&mut graph, GRAPH_INPUT, &named(VALUE_NAME, "x"));
+    put_bytes(&mut graph, GRAPH_OUTPUT, &named(VALUE_NAME, "audio"));
+    let mut model = Vec::new();
+    put_bytes(&mut model, MODEL_GRAPH, &graph);
+
+    let graph = Graph::read(&model).expect("a graph");
+    let parts = graph.split(&[&["audio"]], &[]).expect("parts");
+    let bytes = graph.model(&parts[0], |_| Some(1)).expect("a model");
+    let planar = Graph::read(&bytes).expect("a graph");
+    let kinds: Vec<_> = planar.nodes().iter().map(|node| node.kind).collect();
+    assert_eq!(kinds, ["Reshape", "Conv", "Reshape", "Conv", "Conv"]);
+    let conv = &planar.nodes()[1];
+    assert_eq!(conv.integers("kernel_shape"), Some(vec![1, 3]));
+    assert_eq!(conv.integers("dilations"), Some(vec![1, 2]));
+    assert_eq!(conv.integers("pads"), Some(vec![0, 1, 0, 4]));
+    assert_eq!(planar.weight_shape(conv.inputs[1]), Some(vec![8, 4, 1, 3]));
+    assert_eq!((conv.inputs[2], planar.nodes()[2].outputs[0]), ("b", "y"));
+    assert_eq!(planar.weight_shape("w"), None);
+    assert_eq!(planar.weight_shape("image"), Some(vec![8, 4, 3, 3]));
+}

@@ -11,9 +11,11 @@ use crate::domain::Cancel;
 
 /// The frames of the first window, which somebody waits for: 0.28 s of a usual voice.
 const FIRST: usize = 24;
-/// The frames of the longest window: what goes through the decoder at once should stay in the processor's caches, and
-/// the last windows should be over at about the same time.
-const LONGEST: usize = 128;
+/// The frames of the second, so that it is there before the first is over.
+const SECOND: usize = 48;
+/// The frames of the longest window: what goes through the decoder at once should stay near the processor, and each
+/// window makes again what it sees of its neighbours.
+const LONGEST: usize = 192;
 /// The frames of the longest segment: the windows behind it wait for all of it, while the first is heard.
 const LONGEST_SEGMENT: usize = 320;
 /// How often who waits for a segment looks whether it is still wanted.
@@ -52,7 +54,7 @@ struct State {
 /// the other segments are as long as they can be, so that little is made twice. Where several threads work, one makes the
 /// second segment while another makes the first window.
 pub(super) fn jobs(seen: Seen, width: usize) -> Vec<Job> {
-    let windows = windows(seen.frames);
+    let windows = windows(seen.frames, width);
     let Some(first) = windows.first() else {
         return Vec::new();
     };
@@ -86,18 +88,22 @@ pub(super) fn jobs(seen: Seen, width: usize) -> Vec<Job> {
     jobs
 }
 
-/// Short ones first; then all alike.
-fn windows(frames: usize) -> Vec<Range<usize>> {
-    let mut windows = Vec::new();
-    let (mut start, mut length) = (0, FIRST);
-    while start < frames && length < LONGEST {
-        let end = (start + length).min(frames);
-        windows.push(start..end);
-        start = end;
-        length *= 2;
-    }
-    windows.extend(even(start..frames, (frames - start).div_ceil(LONGEST)));
-    windows
+/// Two short ones first; then all alike, as many for each of `width` threads, so that they are over at about the same time.
+fn windows(frames: usize, width: usize) -> Vec<Range<usize>> {
+    let second = FIRST.min(frames)..(FIRST + SECOND).min(frames);
+    let rest = second.end..frames;
+    // Shorter ones would be made of neighbours for the most part.
+    let most = rest.len().div_ceil(SECOND);
+    let parts = rest
+        .len()
+        .div_ceil(LONGEST)
+        .next_multiple_of(width.max(1))
+        .min(most);
+    [0..second.start, second]
+        .into_iter()
+        .filter(|window| !window.is_empty())
+        .chain(even(rest, parts))
+        .collect()
 }
 
 /// Parts of a range that are as long as one another, within one; none is empty.
@@ -235,12 +241,14 @@ mod tests {
 
     #[test]
     fn windows_grow_and_cover_all_frames() {
+        assert_eq!(windows(500, 1), [0..24, 24..72, 72..214, 214..357, 357..500]);
         assert_eq!(
-            windows(500),
-            [0..24, 24..72, 72..168, 168..278, 278..389, 389..500]
+            windows(500, 2),
+            [0..24, 24..72, 72..179, 179..286, 286..393, 393..500]
         );
-        assert_eq!(windows(5), vec![0..5]);
-        assert!(windows(0).is_empty());
+        assert_eq!(windows(130, 8), [0..24, 24..72, 72..101, 101..130]);
+        assert_eq!(windows(5, 2), vec![0..5]);
+        assert!(windows(0, 2).is_empty());
     }
 
     #[test]
