@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
         "polyphony-audio",
         "polyphony-doctype",
         "polyphony-testing",
+        "polyphony-video-worker",
     ],
     &["polyphony-models", "polyphony-inference"],
     &["polyphony-encoders", "polyphony-espeak", "polyphony-wire"],

@@ -1,0 +1,1 @@
+//! Video generation: prompts in, videos out, through a queue that tells the truth.

@@ -1,0 +1,13 @@
+//! Text to video on LibTorch, in a process of its own.
+//!
+//! One process owns one device. It is told what to do a line at a time and answers a line at a time ([`protocol`]); it knows
+//! no gRPC, no queue and no client, and opens no socket. Who starts it decides what is loaded and in which order
+//! things are made. It ends when its standard input does.
+//!
+//! Without the feature `torch` this library is what the service needs to know of the worker: the [`protocol`], the
+//! models it has ([`catalogue`]), their [`shapes`], and what a video takes ([`estimate`]). It links nothing then.
+
+pub mod catalogue;
+pub mod estimate;
+pub mod protocol;
+pub mod shapes;
