@@ -297,7 +297,8 @@ impl<P: Program> Launch<P> {
     /// [`StartError::Program`].
     pub async fn run(self, metrics: Metrics, dump: String) -> Result<Ended, StartError> {
         let awaited = readiness_in_words(&self.runtime.readiness);
-        let admin = Admin::new(metrics, awaited, dump).serve(self.admin, std::future::pending());
+        let admin = Admin::new(metrics, &self.runtime.readiness, awaited, dump)
+            .serve(self.admin, std::future::pending());
         let program = P::run(self.config, self.runtime, self.listener);
         let never = async {
             admin.await;

@@ -12,6 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Running {
     addr: std::net::SocketAddr,
     awaited: Arc<Mutex<Vec<String>>>,
+    readiness: Readiness,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -22,11 +23,19 @@ async fn start() -> Running {
     let (stop, stopped) = oneshot::channel::<()>();
     let metrics = Metrics::install("asr").expect("the only recorder");
     let list = Arc::clone(&awaited);
-    let admin = Admin::new(metrics, move || list.lock().expect("whole").clone(), "[asr]\n");
+    let readiness = Readiness::new();
+    readiness.register("a.B");
+    let admin = Admin::new(
+        metrics,
+        &readiness,
+        move || list.lock().expect("whole").clone(),
+        "[asr]\n",
+    );
     let task = tokio::spawn(admin.serve(listener, async { drop(stopped.await) }));
     Running {
         addr,
         awaited,
+        readiness,
         stop,
         task,
     }
@@ -109,6 +118,38 @@ async fn ready_says_what_is_awaited() {
         serde_json::json!({"ready": false, "awaiting": ["model \"tiny\""]})
     );
     assert_eq!(server.get("/livez").await.0, 200, "waiting is not dying");
+}
+
+#[tokio::test]
+async fn a_probe_in_plaintext_hears_of_readiness_and_that_waiting_and_draining_are_not_dying() {
+    let server = start().await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", server.addr))
+        .expect("an address")
+        .connect()
+        .await
+        .expect("listens");
+    let health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let check = async |service: &str| {
+        let request = tonic_health::pb::HealthCheckRequest {
+            service: service.to_owned(),
+        };
+        let answer = health.clone().check(request).await;
+        answer.map(|answer| answer.into_inner().status().as_str_name())
+    };
+    assert_eq!(check("").await.expect("known"), "SERVING");
+    assert_eq!(check("a.B").await.expect("known"), "SERVING");
+    let loading = server.readiness.guard("a.B", "the model");
+    assert_eq!(check("").await.expect("known"), "NOT_SERVING");
+    assert_eq!(check("liveness").await.expect("known"), "SERVING");
+    drop(loading);
+    server.readiness.drain();
+    assert_eq!(check("").await.expect("known"), "NOT_SERVING");
+    assert_eq!(check("liveness").await.expect("known"), "SERVING");
+    assert_eq!(
+        check("c.D").await.expect_err("unknown").code(),
+        tonic::Code::NotFound
+    );
+    assert_eq!(server.get("/livez").await.0, 200, "the pages are beside it");
 }
 
 #[tokio::test]
