@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
         "polyphony-testing",
         "polyphony-video-worker",
     ],
-    &["polyphony-models", "polyphony-inference"],
+    &["polyphony-jobs", "polyphony-models", "polyphony-inference"],
     &["polyphony-encoders", "polyphony-espeak", "polyphony-wire"],
     &["polyphony-chassis", "polyphony-gateway-core"],
     &["polyphony-harness"],

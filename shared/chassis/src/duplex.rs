@@ -9,11 +9,12 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::Stream;
+use futures_util::{FutureExt as _, Stream};
 use polyphony_error::{Fault, Kind};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -22,6 +23,8 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
+
+use crate::layers::panic::text;
 
 /// Messages held for the worker, each at most 32 KiB, and for the client.
 const INBOX: usize = 8;
@@ -181,6 +184,16 @@ pub fn told(fault: Fault) -> Status {
     fault.into()
 }
 
+/// Does what a task does for a stream outside of its handler. A panic is a fault: else the stream would end there as if all
+/// was well.
+///
+/// # Errors
+/// Those of the work, and INTERNAL.
+pub async fn caught<T, E: From<Fault>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|panic| Err(Fault::internal(text(&*panic)).into()))
+}
+
 // === impl Idle ===
 
 impl Idle {
@@ -275,5 +288,23 @@ impl<R> Stream for Replies<R> {
 impl<R> fmt::Debug for Replies<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replies").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_a_task_is_a_fault_of_its_stream() {
+        let work = async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "never");
+            Ok::<(), Fault>(())
+        };
+        let fault = caught(work).await.expect_err("it panicked");
+        assert_eq!(fault.kind, Kind::Internal);
+        assert!(polyphony_error::chain(&fault).to_string().contains("never"));
+        assert_eq!(caught(async { Ok::<_, Fault>(7) }).await.ok(), Some(7));
     }
 }

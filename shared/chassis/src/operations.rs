@@ -3,13 +3,15 @@
 //!
 //! There is one table of operations for a process, however many services run in it, so any of them can tell about all:
 //! clients of `polyphony up` reach them through one door that does not look into messages. A service begins operations at
-//! its [`Desk`], which knows their type, how many there may be and how many work at once. The table does not outlive the
-//! process: who needs work to survive a restart must ask for it again. States are set by the task that does the work, when
-//! it does it; a cancelled operation says so when the work has really stopped.
+//! its [`Desk`], which knows their type, how many there may be and how many work at once; these do not outlive the process.
+//! What does lies in a job queue ([`polyphony_jobs`]), and [`Lasting`] tells of it here. States are set by the task that
+//! does the work, when it does it; a cancelled operation says so when the work has really stopped.
 
 mod desk;
+pub mod lasting;
 mod operation;
 mod service;
+mod source;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -29,7 +31,9 @@ use tokio::time::Instant;
 use crate::Caller;
 
 pub use desk::{Desk, Terms};
+pub use lasting::{Lasting, LastingWork};
 pub use operation::{Moment, Operation};
+pub use source::Source;
 
 /// A kind of long work: what is told of it while it runs, and what it gives.
 pub trait Work: fmt::Debug + Send + Sync + 'static {
@@ -60,6 +64,7 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, Default)]
 pub struct Operations {
     table: Arc<Mutex<BTreeMap<String, Arc<dyn Known>>>>,
+    sources: Arc<Mutex<Vec<Arc<dyn Source>>>>,
 }
 
 /// What is known of an operation of any kind.
@@ -80,6 +85,27 @@ const REPEAT: Duration = Duration::from_secs(60);
 // === impl Operations ===
 
 impl Operations {
+    /// Tells of these operations too, which are kept elsewhere. Those of the same service that were told of before, as by
+    /// an earlier server of this process, are told of no more.
+    pub fn tell_of(&self, source: Arc<dyn Source>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.retain(|known| known.prefix() != source.prefix());
+        sources.push(source);
+    }
+
+    /// Who keeps the operation of this name, if it is not the table.
+    fn source(&self, name: &str) -> Option<Arc<dyn Source>> {
+        let sources = self.sources();
+        sources.into_iter().find(|source| name.starts_with(source.prefix()))
+    }
+
+    fn sources(&self) -> Vec<Arc<dyn Source>> {
+        self.sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// An operation that the caller may hear of; another's is unknown, as if it did not exist.
     fn get(&self, name: &str, caller: &Caller) -> Result<Arc<dyn Known>, Fault> {
         let found = self.table().get(name).cloned();

@@ -130,7 +130,7 @@ pub enum StartError {
 }
 
 /// The sections that one file for the whole mesh may have.
-pub const SECTIONS: [&str; 15] = [
+pub const SECTIONS: [&str; 16] = [
     "align",
     "analysis",
     "asr",
@@ -139,6 +139,7 @@ pub const SECTIONS: [&str; 15] = [
     "flow",
     "gateway",
     "inference",
+    "jobs",
     "llm-proxy",
     "models",
     "ocr",

@@ -123,7 +123,8 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     })
 }
 
-fn text(payload: &(dyn Any + Send)) -> String {
+/// What it was called with.
+pub(crate) fn text(payload: &(dyn Any + Send)) -> String {
     let literal = payload.downcast_ref::<&str>().map(ToString::to_string);
     let text = literal.or_else(|| payload.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no message".to_owned())

@@ -198,8 +198,11 @@ impl<W: Work> Known for Operation<W> {
 }
 
 fn any(name: &str, message: &impl Message) -> Any {
-    Any {
-        type_url: format!("type.googleapis.com/{name}"),
-        value: message.encode_to_vec(),
-    }
+    any_of(name, message.encode_to_vec())
+}
+
+/// An encoded message of this name.
+pub(super) fn any_of(name: &str, value: Vec<u8>) -> Any {
+    let type_url = format!("type.googleapis.com/{name}");
+    Any { type_url, value }
 }

@@ -48,15 +48,20 @@ impl Service for Operations {
             Ok(size) => size.min(MOST_PAGE),
             Err(_) => return Err(Fault::invalid("page_size", "must not be negative").into()),
         };
-        let mut found = self.list(&caller, &page_token, most + 1, done);
-        let more = found.len() > most;
-        found.truncate(most);
-        let next_page_token = found
+        let found = self.list(&caller, &page_token, most + 1, done);
+        let mut operations: Vec<lro::Operation> =
+            found.iter().map(|(_, operation)| operation.wire()).collect();
+        for source in self.sources() {
+            operations.extend(source.list(&caller, &page_token, most + 1, done).await?);
+        }
+        operations.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let more = operations.len() > most;
+        operations.truncate(most);
+        let next_page_token = operations
             .last()
             .filter(|_| more)
-            .map(|(name, _)| name.clone())
+            .map(|last| last.name.clone())
             .unwrap_or_default();
-        let operations = found.iter().map(|(_, operation)| operation.wire()).collect();
         Ok(Response::new(lro::ListOperationsResponse {
             operations,
             next_page_token,
@@ -70,7 +75,10 @@ impl Service for Operations {
     ) -> Result<Response<lro::Operation>, Status> {
         let caller = Caller::of(&request);
         let lro::GetOperationRequest { name } = request.into_inner();
-        Ok(Response::new(self.get(&name, &caller)?.wire()))
+        Ok(Response::new(match self.source(&name) {
+            Some(source) => source.get(&name, &caller).await?,
+            None => self.get(&name, &caller)?.wire(),
+        }))
     }
 
     async fn delete_operation(
@@ -79,7 +87,10 @@ impl Service for Operations {
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request);
         let lro::DeleteOperationRequest { name } = request.into_inner();
-        self.delete(&name, &caller)?;
+        match self.source(&name) {
+            Some(source) => source.delete(&name, &caller).await?,
+            None => self.delete(&name, &caller)?,
+        }
         Ok(Response::new(()))
     }
 
@@ -89,7 +100,10 @@ impl Service for Operations {
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request);
         let lro::CancelOperationRequest { name } = request.into_inner();
-        self.get(&name, &caller)?.cancel();
+        match self.source(&name) {
+            Some(source) => source.cancel(&name, &caller).await?,
+            None => self.get(&name, &caller)?.cancel(),
+        }
         Ok(Response::new(()))
     }
 
@@ -105,6 +119,9 @@ impl Service for Operations {
                 .map_err(|error| Fault::invalid("timeout", error.to_string()))?
                 .min(LONGEST_WAIT),
         };
+        if let Some(source) = self.source(&name) {
+            return Ok(Response::new(source.wait(&name, &caller, timeout).await?));
+        }
         let operation = self.get(&name, &caller)?;
         // Whether it is done or the time is over, the answer says how far it is.
         drop(tokio::time::timeout(timeout, operation.done()).await);

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use polyphony_error::Kind;
+use polyphony_jobs::{Job, JobsConfig, NewJob, Queue};
 use polyphony_proto::google::longrunning::operations_server::Operations as Service;
 use polyphony_proto::types::v1::{JobState, QueueStatus};
 use tokio::sync::oneshot;
@@ -331,4 +332,110 @@ async fn an_operation_with_an_owner_is_unknown_to_everybody_else() {
         assert_eq!(answer.expect_err("another's").code(), tonic::Code::NotFound);
     }
     assert!(desk.get(&theirs).is_ok(), "and it was not touched");
+}
+
+/// Work in a queue.
+#[derive(Debug)]
+struct Kept;
+
+impl LastingWork for Kept {
+    type Metadata = QueueStatus;
+    const METADATA: &'static str = "test.Metadata";
+    const RESPONSE: &'static str = "test.Response";
+
+    fn metadata(job: &Job) -> QueueStatus {
+        lasting::place(job).unwrap_or_default()
+    }
+}
+
+#[tokio::test]
+async fn jobs_of_a_queue_are_operations_that_a_restart_does_not_forget() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = JobsConfig {
+        data_dir: folder.path().to_owned(),
+        min_free: polyphony_config::ByteSize::kib(1),
+        ..JobsConfig::default()
+    };
+    let open = async || {
+        let terms = polyphony_jobs::Terms {
+            service: "kept",
+            max_attempts: 3,
+            blame_losses: true,
+            max_queue: 9,
+            max_kept: 9,
+            retention: None,
+            lanes: 1,
+            max_payload: 9,
+            max_result: 99,
+            drop_payload: true,
+        };
+        let queue = Queue::open(&config, terms).await.expect("opens");
+        let operations = Operations::default();
+        let kept: Lasting<Kept> = Lasting::new(queue.clone());
+        operations.tell_of(Arc::new(kept.clone()));
+        (queue, operations, kept)
+    };
+    let (queue, operations, kept) = open().await;
+    let job = |owner: &str| NewJob::new(owner, b"x".to_vec());
+    let mine = queue.submit(job(crate::ANONYMOUS)).await.expect("room").job;
+    let theirs = queue
+        .submit(job("spiffe://example.org/radio"))
+        .await
+        .expect("room")
+        .job;
+    let in_memory = desk(&operations, "asr", 4)
+        .begin("", 0, |_| async { Ok(String::new()) })
+        .expect("begins");
+    let list = |filter: &str| lro::ListOperationsRequest {
+        filter: filter.to_owned(),
+        ..Default::default()
+    };
+    let listed = operations
+        .list_operations(Request::new(list("")))
+        .await
+        .expect("lists");
+    let names: Vec<String> = listed
+        .into_inner()
+        .operations
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
+    assert_eq!(names, [in_memory.name().to_owned(), kept.name(&mine.id)]);
+    let get = |id: &str| Request::new(lro::GetOperationRequest { name: kept.name(id) });
+    let unknown = operations
+        .get_operation(get(&theirs.id))
+        .await
+        .expect_err("another's");
+    assert_eq!(unknown.code(), tonic::Code::NotFound);
+    drop((operations, desk(&Operations::default(), "asr", 1)));
+    queue.close().await;
+    drop((queue, kept));
+
+    let (queue, operations, kept) = open().await;
+    let name = kept.name(&mine.id);
+    let waited = wait(&operations, &name);
+    let work = async {
+        let held = queue.claim().await.expect("works").expect("one waits");
+        held.succeed(&"done".to_owned().encode_to_vec())
+            .await
+            .expect("held");
+    };
+    let (done, ()) = tokio::join!(waited, work);
+    let Some(lro::operation::Result::Response(any)) = done.result else {
+        panic!("{done:?}")
+    };
+    assert_eq!(String::decode(any.value.as_slice()).as_deref(), Ok("done"));
+    let listed = operations.list_operations(Request::new(list("done=false"))).await;
+    assert!(listed.expect("lists").into_inner().operations.is_empty());
+    let delete = lro::DeleteOperationRequest {
+        name: kept.name(&mine.id),
+    };
+    operations
+        .delete_operation(Request::new(delete))
+        .await
+        .expect("deletes");
+    let gone = operations.get_operation(Request::new(lro::GetOperationRequest {
+        name: kept.name(&mine.id),
+    }));
+    assert_eq!(gone.await.expect_err("deleted").code(), tonic::Code::NotFound);
 }

@@ -1,0 +1,226 @@
+//! The database: SQLite in a folder that one process owns, or PostgreSQL. One set of statements serves both, in the words
+//! that both know.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+
+use crate::Error;
+
+/// A database of jobs.
+#[derive(Debug)]
+pub(crate) struct Database {
+    readers: AnyPool,
+    /// One connection: SQLite has one writer at a time, and more would wait for each other within a transaction.
+    writer: AnyPool,
+    dialect: Dialect,
+    /// Held as long as the database is open; of SQLite alone.
+    _lock: Option<File>,
+}
+
+/// What differs between the databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// Connections that read at once.
+const READERS: u32 = 4;
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The version of the tables below. One more means a migration is written.
+const VERSION: &str = "1";
+
+/// `BYTES` stands for what a database calls a string of bytes, `NAME` for text that is ordered by its bytes. Times are
+/// microseconds since 1970. What is large has tables of its own, so that a heartbeat does not write it again.
+const TABLES: [&str; 8] = [
+    "CREATE TABLE IF NOT EXISTS job_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS job_counters (name TEXT PRIMARY KEY, next BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS jobs (
+        id NAME PRIMARY KEY, queue NAME NOT NULL, number BIGINT NOT NULL, owner NAME NOT NULL,
+        request NAME, fingerprint TEXT NOT NULL, label NAME NOT NULL, state BIGINT NOT NULL, priority BIGINT NOT NULL,
+        attempts BIGINT NOT NULL, strikes BIGINT NOT NULL, token TEXT, lease BIGINT, cancelling BIGINT NOT NULL,
+        cost BIGINT NOT NULL, created BIGINT NOT NULL, started BIGINT, ended BIGINT, updated BIGINT NOT NULL,
+        deadline BIGINT, expires BIGINT, progress BYTES NOT NULL, failure BYTES)",
+    "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (queue, state, priority, number)",
+    "CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (queue, owner, id)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_request ON jobs (queue, owner, request) WHERE request IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS job_payloads (job NAME PRIMARY KEY, content BYTES NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS job_results (job NAME PRIMARY KEY, content BYTES NOT NULL)",
+];
+
+// === impl Database ===
+
+impl Database {
+    /// PostgreSQL at `url`, or else SQLite in `folder`, with what is missing made.
+    pub(crate) async fn open(url: Option<&str>, folder: &Path) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let database = match url {
+            Some(url) => Self::postgres(url).await?,
+            None => Self::sqlite(folder).await?,
+        };
+        database.make().await?;
+        Ok(database)
+    }
+
+    async fn postgres(url: &str) -> Result<Self, Error> {
+        let pool = |most: u32| {
+            AnyPoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(PATIENCE)
+        };
+        let connecting = || Error::database("connecting");
+        Ok(Self {
+            writer: pool(1).connect(url).await.map_err(connecting())?,
+            readers: pool(READERS).connect(url).await.map_err(connecting())?,
+            dialect: Dialect::Postgres,
+            _lock: None,
+        })
+    }
+
+    async fn sqlite(folder: &Path) -> Result<Self, Error> {
+        let lock = lock(&folder.join("lock"))?;
+        let url = format!("sqlite://{}?mode=rwc", escaped(&folder.join("jobs.sqlite")));
+        let pool = |most: u32| {
+            AnyPoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(PATIENCE)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        // Each commit is on the disk before it is told of.
+                        let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                                        PRAGMA busy_timeout = 10000; PRAGMA temp_store = MEMORY";
+                        connection.execute(settings).await.map(drop)
+                    })
+                })
+        };
+        let opening = || Error::database("opening");
+        // The writer first: it makes the file.
+        let writer = pool(1).connect(&url).await.map_err(opening())?;
+        let readers = pool(READERS).connect(&url).await.map_err(opening())?;
+        Ok(Self {
+            readers,
+            writer,
+            dialect: Dialect::Sqlite,
+            _lock: Some(lock),
+        })
+    }
+
+    /// Nobody else works with these jobs, so whoever held one before is no more.
+    pub(crate) fn is_ours_alone(&self) -> bool {
+        self.dialect == Dialect::Sqlite
+    }
+
+    pub(crate) const fn readers(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// A transaction in which what is read stays true.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
+        let begun = match self.dialect {
+            Dialect::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
+            Dialect::Postgres => self.writer.begin().await,
+        };
+        begun.map_err(Error::database("beginning to write"))
+    }
+
+    /// Added to a SELECT, it keeps what was read for this transaction.
+    pub(crate) const fn for_update(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// As [`for_update`](Self::for_update), and rows that others keep are passed over.
+    pub(crate) const fn for_update_unless_kept(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// Waits for what runs and closes the files.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn make(&self) -> Result<(), Error> {
+        let making = || Error::database("making its tables");
+        let mut writing = self.begin().await?;
+        if self.dialect == Dialect::Postgres {
+            // Processes that start together make the tables one after the other.
+            let lock = "SELECT pg_advisory_xact_lock(1347375194)";
+            writing.execute(lock).await.map_err(making())?;
+        }
+        for table in TABLES {
+            let (bytes, name) = match self.dialect {
+                Dialect::Sqlite => ("BLOB", "TEXT"),
+                Dialect::Postgres => ("BYTEA", "TEXT COLLATE \"C\""),
+            };
+            let statement = table.replace("BYTES", bytes).replace("NAME", name);
+            let statement = sqlx::query(AssertSqlSafe(statement));
+            statement.execute(&mut *writing).await.map_err(making())?;
+        }
+        let counter = "INSERT INTO job_counters (name, next) VALUES ('job', 1) ON CONFLICT (name) DO NOTHING";
+        writing.execute(counter).await.map_err(making())?;
+        sqlx::query("INSERT INTO job_meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO NOTHING")
+            .bind(VERSION)
+            .execute(&mut *writing)
+            .await
+            .map_err(making())?;
+        let row = sqlx::query("SELECT value FROM job_meta WHERE name = 'schema'")
+            .fetch_one(&mut *writing)
+            .await
+            .map_err(making())?;
+        let found: String = row.try_get(0).map_err(making())?;
+        if found != VERSION {
+            let what = format!("its tables are of version {found}, and this program knows version {VERSION}");
+            return Err(Error::Damaged(what));
+        }
+        writing.commit().await.map_err(making())
+    }
+}
+
+/// Makes the folder this process's own; the system lets go of it when the process ends, however it ends.
+fn lock(path: &Path) -> Result<File, Error> {
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path);
+    let file = opened.map_err(Error::file(path, "opened"))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse(path.parent().unwrap_or(path).to_owned())),
+        Err(error) => Err(Error::file(path, "locked")(error.into())),
+    }
+}
+
+/// Makes a folder and those above it.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(Error::file(folder, "made"))
+}
+
+/// A path as it stands in a URL.
+fn escaped(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut url = String::new();
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url
+}

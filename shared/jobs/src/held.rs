@@ -1,0 +1,177 @@
+//! A job in somebody's hands.
+
+use std::sync::Arc;
+
+use polyphony_error::Fault;
+
+use crate::Error;
+use crate::job::{Failure, Job, State};
+use crate::queue::{Inner, MOST_PROGRESS};
+use crate::rules::{Ending, Record, late_fault};
+
+/// A job that was claimed. Dropped without an ending, it waits again when its lease lapses.
+#[derive(Debug)]
+pub struct Held {
+    queue: Arc<Inner>,
+    job: Job,
+    token: String,
+    payload: Vec<u8>,
+}
+
+/// What a holder learns with each heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// Somebody wants the job to stop: stop, then say so with [`Held::stopped`].
+    pub cancelled: bool,
+    /// The job should be done by now: stop, then say so with [`Held::late`].
+    pub late: bool,
+}
+
+// === impl Held ===
+
+impl Held {
+    pub(crate) const fn new(queue: Arc<Inner>, job: Job, token: String, payload: Vec<u8>) -> Self {
+        Self {
+            queue,
+            job,
+            token,
+            payload,
+        }
+    }
+
+    /// The job as it was when it was claimed.
+    pub const fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// What to do.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Says how far it is, to whoever asks in this process; the others hear of it with the next heartbeat.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub fn say(&self, progress: Vec<u8>) -> Result<(), Error> {
+        let (what, size) = ("the progress", progress.len());
+        if size > MOST_PROGRESS {
+            return Err(Error::TooLarge {
+                what,
+                size,
+                most: MOST_PROGRESS,
+            });
+        }
+        self.queue.said().insert(self.job.id.clone(), progress);
+        self.queue.told();
+        Ok(())
+    }
+
+    /// Renews the lease, and writes down what was said.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the job was taken over or deleted: stop at once.
+    pub async fn beat(&self) -> Result<Pulse, Error> {
+        let (now, limits) = (self.queue.now(), *self.queue.limits());
+        let rule = |record: &mut Record| record.beat(&self.token, now, &limits);
+        let job = self.change(None, rule).await?;
+        Ok(Pulse {
+            cancelled: job.cancelling,
+            late: job
+                .deadline
+                .is_some_and(|deadline| crate::clock::micros(deadline) <= now),
+        })
+    }
+
+    /// Prepares ([`State::Loading`]) or works ([`State::Running`]) now; any other state changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub async fn advance(&self, state: State) -> Result<(), Error> {
+        self.change(None, |record| record.advance(&self.token, state))
+            .await
+            .map(drop)
+    }
+
+    /// It is done, and this came of it.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when somebody else has it; [`Error::TooLarge`].
+    pub async fn succeed(self, result: &[u8]) -> Result<Job, Error> {
+        let (what, size, most) = ("the result", result.len(), self.queue.terms.max_result);
+        if size > most {
+            return Err(Error::TooLarge { what, size, most });
+        }
+        self.end(Ending::Succeeded, Some(result)).await
+    }
+
+    /// It cannot be done. Log the cause of the fault first: it is not kept.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub async fn fail(self, fault: Fault) -> Result<Job, Error> {
+        self.end(Ending::Failed(Failure::from(fault)), None).await
+    }
+
+    /// It was not done in time.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub async fn late(self) -> Result<Job, Error> {
+        self.fail(late_fault()).await
+    }
+
+    /// Its worker died: it is tried again, or dead.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub async fn broke(self, cause: &str) -> Result<Job, Error> {
+        self.end(Ending::Broke(cause.to_owned()), None).await
+    }
+
+    /// It was stopped, because somebody wanted it to; what it used is free.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub async fn stopped(self) -> Result<Job, Error> {
+        self.end(Ending::Stopped, None).await
+    }
+
+    /// It waits again, for another holder.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub async fn give_back(self) -> Result<Job, Error> {
+        self.end(Ending::GivenBack, None).await
+    }
+
+    async fn end(self, ending: Ending, result: Option<&[u8]>) -> Result<Job, Error> {
+        let (now, limits) = (self.queue.now(), *self.queue.limits());
+        let rule = |record: &mut Record| record.end(&self.token, ending, now, &limits);
+        self.change(result, rule).await
+    }
+
+    /// Applies a rule, and writes down what was said.
+    async fn change(
+        &self,
+        result: Option<&[u8]>,
+        rule: impl FnOnce(&mut Record) -> Result<(), crate::rules::Refusal> + Send,
+    ) -> Result<Job, Error> {
+        let said = self.queue.said().get(&self.job.id).cloned();
+        let changed = self
+            .queue
+            .change_with(&self.job.id, said.as_deref(), result, rule)
+            .await;
+        match changed {
+            // It was deleted from under us.
+            Err(Error::Unknown(_)) => Err(Error::Lost),
+            changed => changed,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.queue.said().remove(&self.job.id);
+    }
+}

@@ -1,0 +1,331 @@
+//! The queue of a service: what is submitted, claimed, asked about, cancelled and forgotten.
+
+mod read;
+mod rows;
+mod submit;
+mod sweep;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Row};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::clock::micros;
+use crate::database::{self, Database};
+use crate::job::{Job, State};
+use crate::rules::{Limits, Record, Refusal};
+use crate::{Artifacts, Clock, Error, Held, JobsConfig, SystemClock};
+
+pub use read::{Filter, Order};
+pub use submit::Submitted;
+pub use sweep::Swept;
+
+/// The jobs of a service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    inner: Arc<Inner>,
+    /// Ends with the last clone.
+    _keeper: Option<Arc<AbortOnDropHandle<()>>>,
+}
+
+/// On what terms jobs are taken in and kept.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The service, as "video-gen": the name of its folder and of the section of its keys.
+    pub service: &'static str,
+    /// A job whose worker was seen to die so often is dead.
+    pub max_attempts: u32,
+    /// The work is done in this process, so its vanishing counts as the death of a worker.
+    pub blame_losses: bool,
+    /// Jobs that wait (`max_queue`); one more is refused.
+    pub max_queue: usize,
+    /// Jobs that are kept, whatever their state (`max_operations`); one more is refused.
+    pub max_kept: usize,
+    /// How long a job is kept when it is over. None: until it is deleted.
+    pub retention: Option<Duration>,
+    /// How many are worked on at once, for the time that one will wait.
+    pub lanes: usize,
+    /// The largest payload, in bytes.
+    pub max_payload: usize,
+    /// The largest result, in bytes.
+    pub max_result: usize,
+    /// The payload is of no use when a job is over.
+    pub drop_payload: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    database: Database,
+    pub(crate) terms: Terms,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    artifacts: Artifacts,
+    /// What holders of this process said last, which the database hears of with the next heartbeat.
+    said: Mutex<HashMap<String, Vec<u8>>>,
+    /// Counts changes.
+    changes: watch::Sender<u64>,
+}
+
+/// The most that a job may say of its progress.
+pub(crate) const MOST_PROGRESS: usize = 256 << 10;
+
+// === impl Queue ===
+
+impl Queue {
+    /// Opens the queue of a service, and takes back what was held by a process that is no more.
+    ///
+    /// # Errors
+    /// When the database does not answer, the folder is another process's, or there is none.
+    pub async fn open(config: &JobsConfig, terms: Terms) -> Result<Self, Error> {
+        let mut queue = Self::open_at(config, terms, Arc::new(SystemClock)).await?;
+        let (weak, pause) = (Arc::downgrade(&queue.inner), queue.inner.limits.lease / 3);
+        let keeper = tokio::spawn(sweep::keep(weak, pause));
+        queue._keeper = Some(Arc::new(AbortOnDropHandle::new(keeper)));
+        Ok(queue)
+    }
+
+    /// As [`open`](Self::open), by another clock, and nothing is due until [`sweep`](Self::sweep) is called.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_at(config: &JobsConfig, terms: Terms, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let folder = config.folder(terms.service)?;
+        database::make_folder(&folder)?;
+        let url = config.url.as_ref().map(|url| url.expose().as_str());
+        let database = Database::open(url, &folder).await?;
+        let limits = Limits {
+            lease: config.lease.get(),
+            max_attempts: terms.max_attempts,
+            blame_losses: terms.blame_losses,
+            retention: terms.retention,
+        };
+        let artifacts = Artifacts::open(&folder, config.min_free.bytes(), database.is_ours_alone())?;
+        let queue = Self {
+            inner: Arc::new(Inner {
+                database,
+                terms,
+                limits,
+                clock,
+                artifacts,
+                said: Mutex::default(),
+                changes: watch::Sender::new(0),
+            }),
+            _keeper: None,
+        };
+        queue.inner.recover().await?;
+        Ok(queue)
+    }
+
+    /// The files of jobs.
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.inner.artifacts
+    }
+
+    /// On what terms it works.
+    pub fn terms(&self) -> &Terms {
+        &self.inner.terms
+    }
+
+    /// How long a holder may be silent; it should be heard three times in that.
+    pub fn lease(&self) -> Duration {
+        self.inner.limits.lease
+    }
+
+    /// Takes the job whose turn it is, if one waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim(&self) -> Result<Option<Held>, Error> {
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let Some(job) = self.inner.claim(&token).await? else {
+            return Ok(None);
+        };
+        let payload = self.inner.payload(&job.id).await?;
+        Ok(Some(Held::new(Arc::clone(&self.inner), job, token, payload)))
+    }
+
+    /// Completes when something changed here, or after a while: then [`claim`](Self::claim) may find a job.
+    pub async fn changed(&self) {
+        /// Another process may have submitted it.
+        const LOOK: Duration = Duration::from_secs(1);
+        let mut changes = self.inner.changes.subscribe();
+        drop(tokio::time::timeout(LOOK, changes.changed()).await);
+    }
+
+    /// Counts changes; whoever has it can wait for the next without missing one.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Asks a job of one of these owners to stop. One that waits is cancelled at once; of one that is held this is heard
+    /// with its next heartbeat, and it is over when its holder says so. To ask twice changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::Over`].
+    pub async fn cancel(&self, id: &str, owners: &[&str]) -> Result<Job, Error> {
+        self.get(id, owners).await?;
+        let (now, limits) = (self.inner.now(), self.inner.limits);
+        let change = |record: &mut Record| record.cancel(now, &limits);
+        self.inner.change(id, None, change).await
+    }
+
+    /// Forgets a job of one of these owners, with its artifacts.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::UnderWay`].
+    pub async fn delete(&self, id: &str, owners: &[&str]) -> Result<(), Error> {
+        let job = self.get(id, owners).await?;
+        if !job.state.is_over() {
+            return Err(Error::UnderWay);
+        }
+        self.inner.forget(&[job.id]).await
+    }
+
+    /// Waits for what runs and closes the files.
+    pub async fn close(&self) {
+        self.inner.database.close().await;
+    }
+
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    pub(crate) fn now(&self) -> i64 {
+        micros(self.clock.now())
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn told(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn said(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a rule to a job, with what it says of its progress.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; what the rule refuses.
+    pub(crate) async fn change(
+        &self,
+        id: &str,
+        progress: Option<&[u8]>,
+        rule: impl FnOnce(&mut Record) -> Result<(), Refusal> + Send,
+    ) -> Result<Job, Error> {
+        self.change_with(id, progress, None, rule).await
+    }
+
+    /// As [`change`](Self::change), and keeps a result.
+    pub(crate) async fn change_with(
+        &self,
+        id: &str,
+        progress: Option<&[u8]>,
+        result: Option<&[u8]>,
+        rule: impl FnOnce(&mut Record) -> Result<(), Refusal> + Send,
+    ) -> Result<Job, Error> {
+        let changing = || Error::database("changing a job");
+        let mut writing = self.database.begin().await?;
+        let statement = format!(
+            "SELECT {} FROM jobs WHERE queue = $1 AND id = $2{}",
+            rows::COLUMNS,
+            self.database.for_update()
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(self.terms.service)
+            .bind(id.to_owned())
+            .fetch_optional(&mut *writing)
+            .await
+            .map_err(changing())?
+            .ok_or_else(|| Error::Unknown(id.to_owned()))?;
+        let mut record = rows::record(&row)?;
+        rule(&mut record).map_err(Error::from)?;
+        let mut job = rows::job(&row)?;
+        if let Some(progress) = progress {
+            job.progress = progress.to_vec();
+        }
+        rows::write(&mut writing, &mut job, &record, self.now()).await?;
+        if let Some(result) = result {
+            rows::write_content(&mut writing, "job_results", id, result).await?;
+        }
+        if job.state.is_over() && self.terms.drop_payload {
+            sqlx::query("DELETE FROM job_payloads WHERE job = $1")
+                .bind(id.to_owned())
+                .execute(&mut *writing)
+                .await
+                .map_err(changing())?;
+        }
+        writing.commit().await.map_err(changing())?;
+        self.told();
+        Ok(job)
+    }
+
+    async fn claim(&self, token: &str) -> Result<Option<Job>, Error> {
+        let claiming = || Error::database("claiming a job");
+        let now = self.now();
+        let mut writing = self.database.begin().await?;
+        let statement = format!(
+            "SELECT {} FROM jobs WHERE queue = $1 AND state = $2 AND (deadline IS NULL OR deadline > $3) \
+             ORDER BY priority DESC, number LIMIT 1{}",
+            rows::COLUMNS,
+            self.database.for_update_unless_kept()
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(self.terms.service)
+            .bind(State::Queued.number())
+            .bind(now)
+            .fetch_optional(&mut *writing)
+            .await
+            .map_err(claiming())?;
+        let Some(row) = row else { return Ok(None) };
+        let (mut job, mut record) = (rows::job(&row)?, rows::record(&row)?);
+        record.claim(token, now, &self.limits).map_err(Error::from)?;
+        rows::write(&mut writing, &mut job, &record, now).await?;
+        writing.commit().await.map_err(claiming())?;
+        self.told();
+        Ok(Some(job))
+    }
+
+    async fn payload(&self, id: &str) -> Result<Vec<u8>, Error> {
+        self.content("job_payloads", id)
+            .await?
+            .ok_or_else(|| Error::Damaged(format!("job {id} has no payload")))
+    }
+
+    /// A large part of a job.
+    async fn content(&self, table: &'static str, id: &str) -> Result<Option<Vec<u8>>, Error> {
+        let reading = || Error::database("reading what a job is about");
+        let statement = format!("SELECT content FROM {table} WHERE job = $1");
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(id.to_owned())
+            .fetch_optional(self.database.readers())
+            .await
+            .map_err(reading())?;
+        row.map(|row| row.try_get("content"))
+            .transpose()
+            .map_err(reading())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Lost | Refusal::Taken => Self::Lost,
+            Refusal::Over => Self::Over,
+        }
+    }
+}

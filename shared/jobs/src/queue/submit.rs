@@ -1,0 +1,191 @@
+//! Taking a job in, once for each `request_id`.
+
+use sha2::{Digest, Sha256};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use tokio::task;
+use uuid::Uuid;
+
+use super::{Inner, MOST_PROGRESS, Queue, rows};
+use crate::Error;
+use crate::job::{Job, NewJob, State};
+
+/// A job that is in the queue.
+#[derive(Debug, Clone)]
+pub struct Submitted {
+    /// The job.
+    pub job: Job,
+    /// It was there already, by its `request_id`.
+    pub known: bool,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// Takes a job in, or finds the one of the same `request_id` and owner. When it returns, the job is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::QueueFull`], [`Error::TooMany`], [`Error::TooLarge`], [`Error::RequestReused`].
+    pub async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
+        let inner = &self.inner;
+        fits("the request", new.payload.len(), inner.terms.max_payload)?;
+        fits("the progress", new.progress.len(), MOST_PROGRESS)?;
+        if let Some(result) = &new.result {
+            fits("the result", result.len(), inner.terms.max_result)?;
+        }
+        let artifacts = inner.artifacts.clone();
+        let room = task::spawn_blocking(move || artifacts.check_room());
+        room.await.map_err(|_| Error::Lost)??;
+        // On a task of its own: a caller that goes away must not leave a transaction behind that holds up the others.
+        let (inner, submitting) = (std::sync::Arc::clone(inner), new);
+        let submitted = task::spawn(async move { inner.submit(submitting).await });
+        submitted.await.map_err(|_| Error::Lost)?
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
+        let submitting = || Error::database("taking a job in");
+        let fingerprint = hexadecimal(&Sha256::digest(&new.fingerprint));
+        let mut writing = self.database.begin().await?;
+        if let Some(known) = self.known(&mut writing, &new, &fingerprint).await? {
+            return Ok(Submitted {
+                job: known,
+                known: true,
+            });
+        }
+        if new.result.is_none() {
+            self.check_queue(&mut writing).await?;
+        }
+        self.check_kept(&mut writing).await?;
+        let row = sqlx::query("UPDATE job_counters SET next = next + 1 WHERE name = 'job' RETURNING next")
+            .fetch_one(&mut *writing)
+            .await
+            .map_err(submitting())?;
+        let number: i64 = row.try_get(0).map_err(submitting())?;
+        // In the order of submission; and nobody guesses another's.
+        let id = format!("{number:012x}{}", &Uuid::new_v4().simple().to_string()[..16]);
+        let now = self.now();
+        let over = new.result.is_some();
+        let expires = self.limits.retention.filter(|_| over);
+        let after = |span: std::time::Duration| now.saturating_add(micros_of(span));
+        sqlx::query(
+            "INSERT INTO jobs (id, queue, number, owner, request, fingerprint, label, state, priority, attempts, \
+             strikes, cancelling, cost, created, updated, ended, deadline, expires, progress) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10, $11, $12, $13, $14, $15, $16)",
+        )
+        .bind(id.clone())
+        .bind(self.terms.service)
+        .bind(number)
+        .bind(new.owner.clone())
+        .bind((!new.request_id.is_empty()).then(|| new.request_id.clone()))
+        .bind(fingerprint)
+        .bind(new.label.clone())
+        .bind(if over { State::Succeeded } else { State::Queued }.number())
+        .bind(new.priority.number())
+        .bind(micros_of(new.cost))
+        .bind(now)
+        .bind(now)
+        .bind(over.then_some(now))
+        .bind(new.deadline.map(after))
+        .bind(expires.map(after))
+        .bind(new.progress.clone())
+        .execute(&mut *writing)
+        .await
+        .map_err(submitting())?;
+        rows::write_content(&mut writing, "job_payloads", &id, &new.payload).await?;
+        if let Some(result) = &new.result {
+            rows::write_content(&mut writing, "job_results", &id, result).await?;
+        }
+        let job = self.row_of(&mut writing, &id).await?;
+        writing.commit().await.map_err(submitting())?;
+        self.told();
+        Ok(Submitted { job, known: false })
+    }
+
+    /// The job that the same owner submitted with the same `request_id`.
+    async fn known(
+        &self,
+        writing: &mut AnyConnection,
+        new: &NewJob,
+        fingerprint: &str,
+    ) -> Result<Option<Job>, Error> {
+        if new.request_id.is_empty() {
+            return Ok(None);
+        }
+        let statement = format!(
+            "SELECT {}, fingerprint FROM jobs WHERE queue = $1 AND owner = $2 AND request = $3",
+            rows::COLUMNS
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(self.terms.service)
+            .bind(new.owner.clone())
+            .bind(new.request_id.clone())
+            .fetch_optional(writing)
+            .await
+            .map_err(Error::database("finding a request"))?;
+        let Some(row) = row else { return Ok(None) };
+        let then: String = rows::get(&row, "fingerprint")?;
+        if then != fingerprint {
+            return Err(Error::RequestReused);
+        }
+        rows::job(&row).map(Some)
+    }
+
+    async fn check_queue(&self, writing: &mut AnyConnection) -> Result<(), Error> {
+        let most = self.terms.max_queue;
+        let waiting = "SELECT COUNT(*) FROM jobs WHERE queue = $1 AND state = 1";
+        if self.count(writing, waiting).await? >= most {
+            let key = format!("{}.max_queue", self.terms.service);
+            return Err(Error::QueueFull { most, key });
+        }
+        Ok(())
+    }
+
+    async fn check_kept(&self, writing: &mut AnyConnection) -> Result<(), Error> {
+        let most = self.terms.max_kept;
+        let kept = "SELECT COUNT(*) FROM jobs WHERE queue = $1";
+        if self.count(writing, kept).await? >= most {
+            let key = format!("{}.max_operations", self.terms.service);
+            return Err(Error::TooMany { most, key });
+        }
+        Ok(())
+    }
+
+    async fn count(&self, reading: &mut AnyConnection, statement: &'static str) -> Result<usize, Error> {
+        let counting = || Error::database("counting jobs");
+        let row = sqlx::query(statement)
+            .bind(self.terms.service)
+            .fetch_one(reading)
+            .await
+            .map_err(counting())?;
+        let count: i64 = row.try_get(0).map_err(counting())?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    async fn row_of(&self, reading: &mut AnyConnection, id: &str) -> Result<Job, Error> {
+        let statement = format!("SELECT {} FROM jobs WHERE id = $1", rows::COLUMNS);
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(id.to_owned())
+            .fetch_one(reading)
+            .await
+            .map_err(Error::database("reading a job"))?;
+        rows::job(&row)
+    }
+}
+
+pub(crate) fn fits(what: &'static str, size: usize, most: usize) -> Result<(), Error> {
+    if size > most {
+        return Err(Error::TooLarge { what, size, most });
+    }
+    Ok(())
+}
+
+fn micros_of(span: std::time::Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
