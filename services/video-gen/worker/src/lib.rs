@@ -11,3 +11,14 @@ pub mod catalogue;
 pub mod estimate;
 pub mod protocol;
 pub mod shapes;
+
+#[cfg(feature = "torch")]
+pub mod device;
+#[cfg(feature = "torch")]
+pub mod error;
+#[cfg(feature = "torch")]
+mod ffi;
+#[cfg(feature = "torch")]
+pub mod stop;
+#[cfg(feature = "torch")]
+pub mod wan;

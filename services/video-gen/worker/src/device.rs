@@ -1,0 +1,183 @@
+//! The one device of a worker: which it is, what it holds, and what it computes in.
+
+use std::fmt;
+use std::fs;
+
+use tch::{Cuda, Device as TorchDevice, Kind};
+
+use crate::error::{Error, Result};
+use crate::ffi;
+use crate::protocol::Precision;
+
+/// The device, and the numbers of transformers on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Device {
+    torch: TorchDevice,
+    precision: Precision,
+}
+
+// === impl Device ===
+
+impl Device {
+    /// Finds a device by its name: "auto", "cpu", "cuda", "cuda:N". `precision` is what was asked for; by default bfloat16 on
+    /// a GPU and FP32 on a processor, which is slower in anything narrower.
+    ///
+    /// # Errors
+    ///
+    /// A name that is none, or a GPU that cannot be had: never the processor in its place.
+    pub fn find(name: &str, precision: Option<Precision>) -> Result<Self> {
+        let cuda = ffi::open_cuda();
+        let refuse = |reason: String| {
+            Err(Error::Device {
+                device: name.to_owned(),
+                reason,
+            })
+        };
+        let index = match name {
+            "cpu" => None,
+            "auto" => (cuda.is_ok() && Cuda::is_available()).then_some(0),
+            _ => {
+                let Some(index) = name
+                    .strip_prefix("cuda")
+                    .and_then(|rest| match rest.strip_prefix(':') {
+                        Some(number) => number.parse::<u8>().ok(),
+                        None => rest.is_empty().then_some(0),
+                    })
+                else {
+                    return refuse("there are \"auto\", \"cpu\", \"cuda\" and \"cuda:N\"".into());
+                };
+                if let Err(error) = cuda {
+                    return refuse(format!(
+                        "this LibTorch is the processor's ({error}); set LD_LIBRARY_PATH to the `lib` of one with CUDA"
+                    ));
+                }
+                let count = Cuda::device_count();
+                if i64::from(index) >= count {
+                    return refuse(format!("LibTorch sees {count} GPUs; is there a driver?"));
+                }
+                Some(index)
+            }
+        };
+        let (torch, usual) = match index {
+            Some(index) => (TorchDevice::Cuda(usize::from(index)), Precision::Bf16),
+            None => (TorchDevice::Cpu, Precision::Fp32),
+        };
+        let device = Self {
+            torch,
+            precision: precision.unwrap_or(usual),
+        };
+        // The allocator tells nothing before it was used.
+        drop(tch::Tensor::zeros([1], (Kind::Float, torch)));
+        Ok(device)
+    }
+
+    /// As LibTorch calls it.
+    pub fn torch(&self) -> TorchDevice {
+        self.torch
+    }
+
+    /// What transformers are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The same as LibTorch's kind.
+    pub fn kind(&self) -> Kind {
+        match self.precision {
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::Fp32 => Kind::Float,
+        }
+    }
+
+    /// Its product name.
+    pub fn product(&self) -> String {
+        match self.index() {
+            Some(index) => ffi::cuda_name(i32::from(index)).unwrap_or_else(|| "an NVIDIA GPU".into()),
+            None => fs::read_to_string("/proc/cpuinfo")
+                .unwrap_or_default()
+                .lines()
+                .find_map(|line| Some(line.strip_prefix("model name")?.split_once(": ")?.1.to_owned()))
+                .unwrap_or_else(|| std::env::consts::ARCH.into()),
+        }
+    }
+
+    /// Its memory in bytes: what is free, and all of it. Of a processor, the system's.
+    pub fn memory(&self) -> (u64, u64) {
+        match self.index() {
+            Some(index) => ffi::device_size(index).unwrap_or((0, 0)),
+            None => (
+                kilobytes("/proc/meminfo", "MemAvailable:"),
+                kilobytes("/proc/meminfo", "MemTotal:"),
+            ),
+        }
+    }
+
+    /// What this process holds of it, in bytes.
+    pub fn held(&self) -> u64 {
+        match self.index() {
+            Some(index) => ffi::device_memory(index).map_or(0, |(now, _)| now),
+            None => kilobytes("/proc/self/status", "VmRSS:"),
+        }
+    }
+
+    /// The most that this process held of it since [`watch_peak`](Self::watch_peak), in bytes.
+    pub fn peak(&self) -> u64 {
+        match self.index() {
+            Some(index) => ffi::device_memory(index).map_or(0, |(_, peak)| peak),
+            None => kilobytes("/proc/self/status", "VmHWM:"),
+        }
+    }
+
+    /// Counts the peak from now. Where the system does not allow it the peak is that of the whole process, never less.
+    pub fn watch_peak(&self) {
+        match self.index() {
+            Some(index) => ffi::reset_peak(index),
+            None => drop(fs::write("/proc/self/clear_refs", "5")),
+        }
+    }
+
+    /// Waits until what was begun on it is done.
+    pub fn synchronize(&self) {
+        if let Some(index) = self.index() {
+            Cuda::synchronize(i64::from(index));
+        }
+    }
+
+    /// Gives back what is kept for reuse, so that memory that was freed is free for others.
+    pub fn release(&self) {
+        if self.index().is_some() {
+            ffi::empty_cache();
+        }
+    }
+
+    fn index(&self) -> Option<i8> {
+        match self.torch {
+            TorchDevice::Cuda(index) => i8::try_from(index).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index() {
+            Some(index) => write!(f, "cuda:{index}"),
+            None => f.write_str("cpu"),
+        }
+    }
+}
+
+/// A number of kilobytes in a table of the kernel, in bytes; 0 where it is not told.
+fn kilobytes(table: &str, field: &str) -> u64 {
+    fs::read_to_string(table)
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix(field)?
+                .split_whitespace()
+                .next()?
+                .parse::<u64>()
+                .ok()
+        })
+        .map_or(0, |kilobytes| kilobytes * 1024)
+}

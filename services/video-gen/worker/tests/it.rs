@@ -1,0 +1,3 @@
+//! The worker against diffusers, against damaged files, and as a process of its own. `make test` installs LibTorch for it.
+
+mod parity;
