@@ -20,7 +20,7 @@ use crate::failure::{Failure, Said, What};
 use crate::fleet::{Choice, Fleet, Meant, Prefix};
 use crate::metrics;
 use crate::retry::Budget;
-use crate::upstream::{Full, ModelKind, Outgoing, Place, Queued, Upstream};
+use crate::upstream::{Full, ModelKind, Outgoing, Pass, Place, Queued, Upstream};
 
 /// What is asked for, as far as its way goes.
 #[derive(Debug)]
@@ -266,19 +266,17 @@ async fn attempt_within<C: Call>(
         Ok(Ok(place)) => place,
     };
     let waited = place.waited;
+    let Some(pass) = upstream.breaker.admit(std::time::Instant::now()) else {
+        let why = "it failed too often and rests".to_owned();
+        let failure = Failure::new(&upstream.name, What::Connect(why));
+        return Err(Trouble::Failed(failure, waited));
+    };
     let failed = |what| {
         let failure = Failure::new(&upstream.name, what);
-        judge(upstream, &failure);
+        judge(upstream, &failure, pass);
         Trouble::Failed(failure, waited)
     };
-    if !upstream.breaker.admit(std::time::Instant::now()) {
-        let why = "it failed too often and rests".to_owned();
-        return Err(Trouble::Failed(
-            Failure::new(&upstream.name, What::Connect(why)),
-            waited,
-        ));
-    }
-    let trial = Trial(upstream);
+    let trial = Trial(upstream, pass);
     let sent = Instant::now();
     let answering = async {
         let response = upstream.send(outgoing).await?;
@@ -308,18 +306,18 @@ async fn attempt_within<C: Call>(
 }
 
 /// An attempt that ends without a verdict, because its caller went away, leaves the trial to another.
-struct Trial<'a>(&'a Upstream);
+struct Trial<'a>(&'a Upstream, Pass);
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        self.0.breaker.said_nothing();
+        self.0.breaker.said_nothing(self.1);
     }
 }
 
-/// What a failure means for its upstream.
-pub(crate) fn judge(upstream: &Upstream, failure: &Failure) {
+/// What a failure means for its upstream. After the first token a request is as any other.
+pub(crate) fn judge(upstream: &Upstream, failure: &Failure, pass: Pass) {
     if failure.is_of_the_upstream() {
-        if upstream.breaker.failed(std::time::Instant::now()) {
+        if upstream.breaker.failed(pass, std::time::Instant::now()) {
             tracing::warn!(
                 upstream = &*upstream.name,
                 why = failure.word(),
@@ -327,7 +325,7 @@ pub(crate) fn judge(upstream: &Upstream, failure: &Failure) {
             );
         }
     } else {
-        upstream.breaker.said_nothing();
+        upstream.breaker.said_nothing(pass);
     }
     if failure.word() == "busy" {
         upstream.pause(failure.retry_after().unwrap_or(Duration::from_secs(1)));

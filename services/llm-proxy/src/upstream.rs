@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use crate::config::{BreakerConfig, Kind, UpstreamConfig};
-pub(crate) use breaker::{Breaker, Circuit};
+pub(crate) use breaker::{Breaker, Circuit, Pass};
 pub use client::SetupError;
 pub(crate) use client::{Outgoing, roots};
 pub(crate) use lane::{Full, Lane, Place, Queued};
