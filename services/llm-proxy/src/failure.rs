@@ -47,6 +47,8 @@ pub(crate) struct Said {
     pub(crate) body: Bytes,
 }
 
+/// A longer Retry-After is not believed: a number that is too large for a clock is as good as any to a server.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// More of an upstream's own words is not passed on.
 const MOST_WORDS: usize = 500;
 
@@ -166,7 +168,7 @@ impl Said {
         let retry_after = headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_REST));
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         let (message, param) = json.as_ref().map_or((None, None), words);
         let message = message.unwrap_or_else(|| match json {
@@ -327,6 +329,14 @@ mod tests {
             fault(400, r#"{"error":{"message":"m","param":"top_p"}}"#).violations[0].field,
             "top_p"
         );
+    }
+
+    #[test]
+    fn a_rest_without_end_is_not_believed() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, u64::MAX.to_string().parse().expect("a value"));
+        let said = Said::of(StatusCode::TOO_MANY_REQUESTS, &headers, Bytes::new());
+        assert_eq!(said.retry_after, Some(LONGEST_REST));
     }
 
     #[test]
