@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response};
 use hyper::body::Incoming;
+use polyphony_chassis::duplex::caught;
 use polyphony_error::Fault;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -24,10 +25,10 @@ use crate::error::Error;
 use crate::exchange::{self, Call, Taken, Want, Way};
 use crate::failure::{Failure, Said, What};
 use crate::http::REQUEST_ID;
-use crate::keys::Who;
+use crate::keys::{Spending, Who};
 use crate::metrics::{self, Door};
 use crate::proxy::Proxy;
-use crate::upstream::{ModelKind, Outgoing, Queued, Upstream};
+use crate::upstream::{ModelKind, Outgoing, Pass, Queued, Upstream};
 use replay::replay;
 pub(crate) use stream::Chunks;
 
@@ -94,7 +95,7 @@ struct Gone;
 pub(crate) async fn run(proxy: &Proxy, job: &Job, out: &Out) {
     let began = Instant::now();
     let ended = tokio::select! {
-        ended = answer(proxy, job, out, began) => ended,
+        ended = caught(answer(proxy, job, out, began)) => ended,
         () = out.closed() => return,
     };
     if let Err(fault) = ended {
@@ -144,13 +145,13 @@ async fn answer(proxy: &Proxy, job: &Job, out: &Out, began: Instant) -> Result<(
             return Ok(());
         }
     };
-    let mut telling = Telling::new(taken, job, began);
+    let mut telling = Telling::new(taken, proxy.keys.spending(&job.who), began);
     let completed = match telling.all(proxy, job, out).await {
         Ok(Some(completed)) => completed,
         Ok(None) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    proxy.keys.spend(&job.who, &completed.usage);
+    drop(telling);
     let is_whole = completed
         .choices
         .iter()
@@ -163,20 +164,20 @@ async fn answer(proxy: &Proxy, job: &Job, out: &Out, began: Instant) -> Result<(
 }
 
 /// An answer that is being told.
-struct Telling {
+struct Telling<'a> {
     chunks: Chunks,
     first: Chunk,
     way: Way,
     place: crate::upstream::Place,
     answer: Answer,
-    usage: Usage,
+    spending: Spending<'a>,
     began: Instant,
 }
 
 // === impl Telling ===
 
-impl Telling {
-    fn new(taken: Taken<(Chunks, Chunk)>, _: &Job, began: Instant) -> Self {
+impl<'a> Telling<'a> {
+    fn new(taken: Taken<(Chunks, Chunk)>, spending: Spending<'a>, began: Instant) -> Self {
         let Taken {
             opened: (chunks, first),
             way,
@@ -188,7 +189,7 @@ impl Telling {
             way,
             place,
             answer: Answer::default(),
-            usage: Usage::default(),
+            spending,
             began,
         }
     }
@@ -242,11 +243,11 @@ impl Telling {
         };
         let times = self.times(Instant::now());
         if otherwise != Finish::Cancelled {
-            metrics::answered(&self.way, Door::Grpc, &times, &self.usage);
+            metrics::answered(&self.way, Door::Grpc, &times, &self.spending.told());
         }
         Ok(Some(Completed {
             choices: std::mem::take(&mut self.answer).choices(otherwise),
-            usage: self.usage,
+            usage: self.spending.told(),
             model: self.way.model.clone(),
             way: Some(self.way.clone()),
             times,
@@ -262,21 +263,20 @@ impl Telling {
             usage,
         } = chunk;
         for delta in deltas {
+            self.spending.came(1);
             self.answer.add(&delta);
             tell(out, Told::Delta(delta)).await?;
         }
         for (index, finish) in finished {
             self.answer.finish(index, finish);
         }
-        if let Some(usage) = usage.filter(Usage::is_known) {
-            self.usage = usage;
-        }
+        self.spending.tell(usage.unwrap_or_default());
         Ok(())
     }
 
     fn failed(&self, what: What) -> Error {
         let failure = Failure::new(&self.way.upstream.name, what).after_tokens();
-        exchange::judge(&self.way.upstream, &failure);
+        exchange::judge(&self.way.upstream, &failure, Pass::Usual);
         metrics::upstream_failed(&failure);
         tracing::debug!(upstream = &*failure.upstream, why = failure.word(), held = ?self.place.waited, "an answer was cut short");
         failure.into()

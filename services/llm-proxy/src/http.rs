@@ -23,7 +23,9 @@ use polyphony_chassis::tls::ServerTls;
 use polyphony_chassis::{Drain, Shutdown};
 use polyphony_error::Fault;
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
 
+use crate::error::Error;
 use crate::keys::Who;
 use crate::metrics;
 use crate::proxy::Proxy;
@@ -115,10 +117,12 @@ async fn route(
             return Err(Fault::new(polyphony_error::Kind::NotFound, "NO_SUCH_PATH", text));
         }
     };
-    let body = whole(proxy, &head.headers, body).await?;
+    let deadline = proxy.deadline(None);
+    let body = whole(proxy, &head.headers, body, deadline).await?;
     let caller = Caller {
         who,
         id: id.clone(),
+        deadline,
         session: head
             .headers
             .get("x-session-affinity")
@@ -141,10 +145,17 @@ pub(crate) struct Caller {
     id: HeaderValue,
     /// Keeps a session at one upstream.
     session: String,
+    /// When it must be answered.
+    deadline: Instant,
 }
 
-/// The whole body of a request, within its limit.
-async fn whole(proxy: &Proxy, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Fault> {
+/// The whole body of a request, within its limits of size and time.
+async fn whole(
+    proxy: &Proxy,
+    headers: &HeaderMap,
+    body: Incoming,
+    deadline: Instant,
+) -> Result<Bytes, Fault> {
     let most = proxy.config.http.max_body.as_usize();
     let too_large = || {
         let text = format!("the body is larger than {most} bytes (llm-proxy.http.max_body)");
@@ -156,7 +167,12 @@ async fn whole(proxy: &Proxy, headers: &HeaderMap, body: Incoming) -> Result<Byt
     if declared.is_some_and(|declared| declared > most) {
         return Err(too_large());
     }
-    match Limited::new(body, most).collect().await {
+    let collected = timeout_at(deadline, Limited::new(body, most).collect()).await;
+    let collected = collected.map_err(|_| {
+        let during = "the body of the request was not here yet";
+        Fault::from(Error::Late { during })
+    })?;
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(_) => Err(Fault::invalid("body", "ended before its end")),

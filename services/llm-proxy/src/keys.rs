@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::KeysConfig;
 use crate::domain::Usage;
+use crate::proxy::Proxy;
 pub use file::FileError;
 use file::{KeyFile, Policy};
 use usage::Tally;
@@ -29,6 +30,21 @@ pub(crate) struct Keys {
     usage_file: Option<PathBuf>,
     known: ArcSwap<KeyFile>,
     used: Mutex<HashMap<String, Tally>>,
+    /// Held by who writes the file.
+    writing: Mutex<()>,
+}
+
+/// How often files are looked at and written.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// What one answer takes, counted when this is dropped, however the answer ends. Where the upstream has not told it by then,
+/// each piece that came counts as a token: else whoever goes away before the end would have it for nothing.
+#[derive(Debug)]
+pub(crate) struct Spending<'a> {
+    keys: &'a Keys,
+    who: Who,
+    told: Usage,
+    pieces: u32,
 }
 
 /// Who calls.
@@ -85,6 +101,7 @@ impl Keys {
             file: config.file.clone(),
             known: ArcSwap::from_pointee(known),
             used: Mutex::new(used),
+            writing: Mutex::default(),
             usage_file,
         })
     }
@@ -170,6 +187,16 @@ impl Keys {
         Ok(())
     }
 
+    /// What an answer that begins now will take.
+    pub(crate) fn spending(&self, who: &Who) -> Spending<'_> {
+        Spending {
+            keys: self,
+            who: who.clone(),
+            told: Usage::default(),
+            pieces: 0,
+        }
+    }
+
     /// An answer took this.
     pub(crate) fn spend(&self, who: &Who, usage: &Usage) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,32 +208,27 @@ impl Keys {
         tally.is_new = true;
     }
 
-    /// Looks at the file of keys and writes the usage, every so often, as long as it is polled.
-    pub(crate) async fn keep(&self) {
-        const INTERVAL: Duration = Duration::from_secs(5);
-        let mut changed = self.file.as_deref().and_then(file::changed);
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            if let Some(path) = &self.file {
-                let now = file::changed(path);
-                if now.is_some() && now != changed {
-                    changed = now;
-                    match KeyFile::read(path) {
-                        Ok(known) => self.known.store(Arc::new(known)),
-                        Err(error) => {
-                            let error = polyphony_error::chain(&error).to_string();
-                            tracing::warn!(error, "the keys stay as they were");
-                        }
-                    }
-                }
-            }
-            self.write();
+    /// Reads the file of keys again if it was changed since `before`, and gives when it was.
+    fn refresh(&self, before: Option<SystemTime>) -> Option<SystemTime> {
+        let path = self.file.as_deref()?;
+        let now = file::changed(path);
+        if now.is_none() || now == before {
+            return before;
         }
+        match KeyFile::read(path) {
+            Ok(known) => self.known.store(Arc::new(known)),
+            Err(error) => {
+                let error = polyphony_error::chain(&error).to_string();
+                tracing::warn!(error, "the keys stay as they were");
+            }
+        }
+        now
     }
 
     /// Writes the usage, if there is something new.
     pub(crate) fn write(&self) {
         let Some(path) = &self.usage_file else { return };
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let tallies = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             if !used.values().any(|tally| tally.is_new) {
@@ -224,6 +246,54 @@ impl Keys {
                 tally.is_new = true;
             }
         }
+    }
+}
+
+/// Looks at the file of keys and writes the usage, every so often, as long as it is polled.
+pub(crate) async fn keep(proxy: Arc<Proxy>) {
+    let mut changed = proxy.keys.file.as_deref().and_then(file::changed);
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        let kept = Arc::clone(&proxy);
+        // Files may be slow.
+        let looked = tokio::task::spawn_blocking(move || {
+            let changed = kept.keys.refresh(changed);
+            kept.keys.write();
+            changed
+        });
+        changed = looked.await.unwrap_or(changed);
+    }
+}
+
+// === impl Spending ===
+
+impl Spending<'_> {
+    /// So many pieces of the answer came.
+    pub(crate) fn came(&mut self, pieces: u32) {
+        self.pieces = self.pieces.saturating_add(pieces);
+    }
+
+    /// The upstream says so; the last word counts.
+    pub(crate) fn tell(&mut self, usage: Usage) {
+        if usage.is_known() {
+            self.told = usage;
+        }
+    }
+
+    /// What the upstream has said.
+    pub(crate) const fn told(&self) -> Usage {
+        self.told
+    }
+}
+
+impl Drop for Spending<'_> {
+    fn drop(&mut self) {
+        let counted = Usage {
+            completion_tokens: Some(self.pieces),
+            ..Usage::default()
+        };
+        let usage = if self.told.is_known() { self.told } else { counted };
+        self.keys.spend(&self.who, &usage);
     }
 }
 
@@ -287,5 +357,32 @@ mod tests {
             "{refused}"
         );
         assert_eq!(again.used.lock().expect("a lock")["books"].day_tokens, 120);
+    }
+
+    #[test]
+    fn an_answer_that_is_left_before_its_end_counts_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let keys = keys(dir.path());
+        let books = keys.of_key(Some("secret")).expect("known");
+        let spent = |told: Usage| {
+            let before = keys
+                .used
+                .lock()
+                .expect("a lock")
+                .get("books")
+                .map_or(0, |tally| tally.day_tokens);
+            let mut spending = keys.spending(&books);
+            spending.came(2);
+            spending.tell(told);
+            drop(spending);
+            keys.used.lock().expect("a lock")["books"].day_tokens - before
+        };
+        assert_eq!(spent(Usage::default()), 2);
+        let told = Usage {
+            prompt_tokens: Some(5),
+            completion_tokens: Some(7),
+            ..Usage::default()
+        };
+        assert_eq!(spent(told), 12);
     }
 }

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::grpc;
 use crate::http;
-use crate::keys::{FileError, Keys};
+use crate::keys::{self, FileError, Keys};
 use crate::local::Local;
 use crate::proxy::Proxy;
 use crate::upstream::{SetupError, Upstream};
@@ -125,8 +125,7 @@ impl LlmProxy {
             drop(guard);
             watch::forever(watched, own_ports).await;
         });
-        let kept = Arc::clone(&proxy);
-        let keeping = tokio::spawn(async move { kept.keys.keep().await });
+        let keeping = tokio::spawn(keys::keep(Arc::clone(&proxy)));
 
         let llm = grpc::Llm::new(Arc::clone(&proxy));
         let limits = &server_config.limits;

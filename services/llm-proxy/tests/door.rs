@@ -4,6 +4,7 @@ use polyphony_config::HumanDuration;
 use polyphony_llm_proxy::config::{AliasConfig, Kind};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::*;
 
@@ -218,4 +219,77 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_read() {
     let served = served(config).await;
     let large = json!({"model": "m", "messages": [], "x": "y".repeat(2_000)});
     assert_eq!(served.post("/v1/chat/completions", &large).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_waited_for_no_longer_than_an_answer() {
+    let upstream = Upstream::giving(json!({})).await;
+    let mut config = config(&[("one", Kind::Openai, upstream.address)]);
+    config.timeout = HumanDuration::from_millis(200);
+    let served = served(config).await;
+    let mut stream = tokio::net::TcpStream::connect(served.door)
+        .await
+        .expect("connects");
+    let begun = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{\"model\"";
+    stream.write_all(begun.as_bytes()).await.expect("sent");
+    let mut all = [0; 12];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut all)).await;
+    read.expect("in time").expect("a reply");
+    assert_eq!(&all, b"HTTP/1.1 504");
+}
+
+#[tokio::test]
+async fn who_leaves_before_the_end_has_used_what_came() {
+    let upstream = Upstream::start(|_, mut wire| async move {
+        wire.head().await;
+        for _ in 0..10 {
+            let piece = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+            wire.chunk(piece).await;
+        }
+        wire.gone().await;
+    })
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys.toml");
+    let digest: String = Sha256::digest(b"secret")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let text = format!("[[key]]\nname = \"books\"\nsha256 = \"{digest}\"\ntokens_per_day = 5\n");
+    std::fs::write(&file, text).expect("written");
+    let mut config = config(&[("one", Kind::Openai, upstream.address)]);
+    config.keys.file = Some(file);
+    config.keys.usage_file = Some(folder.path().join("usage.json"));
+    let served = served(config).await;
+    let body = question(true).to_string();
+    let mut stream = tokio::net::TcpStream::connect(served.door)
+        .await
+        .expect("connects");
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut all = String::new();
+    while all.matches("content\":\"a\"").count() < 10 {
+        let mut some = [0; 1024];
+        let read = stream.read(&mut some).await.expect("more");
+        all += std::str::from_utf8(&some[..read]).expect("text");
+    }
+    drop(stream);
+    // It is counted when the proxy has seen that nobody reads.
+    let key = "Authorization: Bearer secret\r\n";
+    let refused = async {
+        loop {
+            let answer = served
+                .http("POST", "/v1/embeddings", key, "{\"model\":\"none\"}")
+                .await;
+            if answer.status == 429 {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused).await.expect("counted");
+    assert_eq!(refused.json()["error"]["code"], "tokens_spent");
 }

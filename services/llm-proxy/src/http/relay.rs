@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::body::{Reply, json_reply};
 use super::scan::{NotAnObject, Scan, scan};
-use super::usage::usage_of_response;
+use super::usage::{Watcher, usage_of_response};
 use super::{Caller, fault};
 use crate::cache::{Cached, Key};
-use crate::chunk::usage_of;
+use crate::chunk::{Event, usage_of};
 use crate::config::Policy;
 use crate::domain::{Preference, Times, Usage};
 use crate::error::Error;
@@ -72,7 +72,7 @@ pub(super) async fn relay(
         kind: endpoint.kind(),
         preference: &preference,
         prompt: scan.prompt.clone().map(|prompt| &body[prompt]),
-        deadline: proxy.deadline(None),
+        deadline: caller.deadline,
     };
     let exchange = proxy.exchange();
     let may_cache = proxy.config.cache.enabled && scan.is_repeatable && !scan.stream;
@@ -118,20 +118,23 @@ pub(super) async fn relay(
             };
             metrics::answered(&way, Door::Http, &times, &usage);
             proxy.keys.spend(&caller.who, &usage);
-            if let Some(key) = key {
-                proxy.cache.put(key, Cached::Body(answer.clone()));
+            if let Some(key) = key.filter(|_| is_complete(&answer)) {
+                // A copy: a piece of a larger buffer would hold all of it.
+                proxy
+                    .cache
+                    .put(key, Cached::Body(Bytes::copy_from_slice(&answer)));
             }
             json_reply(StatusCode::OK, answer)
         }
         Opened::Stream { body, ahead } => {
-            let strip = passed.wants_usage();
+            let watcher = Watcher::new(passed.wants_usage(), scan.answers.unwrap_or(1));
             let stream = Stream::new(
                 proxy,
                 caller,
                 (way, place, permit),
                 body,
                 ahead,
-                strip,
+                watcher,
                 began,
                 want.deadline,
             );
@@ -147,6 +150,11 @@ pub(super) async fn relay(
     };
     reply.headers_mut().insert(UPSTREAM, name);
     Ok(reply)
+}
+
+/// Whether a whole answer says why it ended; what says anything else is not kept.
+fn is_complete(answer: &[u8]) -> bool {
+    matches!(Event::parse(answer), Ok(Event::Chunk(chunk)) if !chunk.finished.is_empty())
 }
 
 /// What an upstream says in OpenAI's own shape is passed on as it is; all else is ours to say.

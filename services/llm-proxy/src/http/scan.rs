@@ -13,6 +13,8 @@ pub(crate) struct Scan {
     /// The value of `model`, quotes and all, and what it says.
     pub(crate) model: Option<(Range<usize>, String)>,
     pub(crate) stream: bool,
+    /// The value of `n`: how many answers are wanted.
+    pub(crate) answers: Option<u32>,
     /// The value of `stream_options`.
     pub(crate) stream_options: Option<Range<usize>>,
     /// The value of `messages`, `prompt`, `input` or `query`.
@@ -92,6 +94,7 @@ impl Scan {
                 self.model = Some((value, name));
             }
             "stream" => self.stream = raw == b"true",
+            "n" => self.answers = std::str::from_utf8(raw).ok().and_then(|text| text.parse().ok()),
             "stream_options" => self.stream_options = Some(value),
             "messages" | "prompt" | "input" | "query" => self.prompt = Some(value),
             "temperature" => {
@@ -197,11 +200,11 @@ mod tests {
 
     #[test]
     fn only_the_outermost_fields_count() {
-        let body = br#" {"messages": [{"model": "inner", "content": "a \"}]\\"}], "mod\u0065l" : "qw\u0065n","stream":true, "temperature":0.0, "stream_options":{"x":[1,2]} } "#;
+        let body = br#" {"messages": [{"model": "inner", "content": "a \"}]\\"}], "mod\u0065l" : "qw\u0065n","stream":true, "temperature":0.0, "stream_options":{"x":[1,2]},"n":3 } "#;
         let scan = scan(body).expect("an object");
         let (range, model) = scan.model.expect("a model");
         assert_eq!((model.as_str(), &body[range]), ("qwen", &br#""qw\u0065n""#[..]));
-        assert!(scan.stream && scan.is_repeatable);
+        assert!(scan.stream && scan.is_repeatable && scan.answers == Some(3));
         assert_eq!(&body[scan.stream_options.expect("options")], br#"{"x":[1,2]}"#);
         assert_eq!(
             &body[scan.prompt.expect("messages")],

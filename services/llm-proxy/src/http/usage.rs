@@ -18,12 +18,16 @@ pub(crate) struct Watcher {
     begun: BytesMut,
     strip: bool,
     pub(crate) usage: Option<Usage>,
-    /// It said why it ended, or `[DONE]`.
-    pub(crate) has_ended: bool,
+    /// How many answers it gives.
+    answers: u32,
+    /// How many said why they ended.
+    ended: u32,
+    /// It said `[DONE]`, or its API's word for that.
+    is_done: bool,
     /// It said that it failed.
     pub(crate) has_failed: bool,
-    /// Events so far.
-    pub(crate) events: u64,
+    /// Events so far that are more of an answer.
+    pub(crate) pieces: u32,
 }
 
 /// An event is larger than is accepted.
@@ -35,16 +39,23 @@ const MOST_EVENT: usize = 4 << 20;
 // === impl Watcher ===
 
 impl Watcher {
-    /// `strip` leaves out the event that holds the usage alone.
-    pub(crate) fn new(strip: bool) -> Self {
+    /// Of a stream with so many answers. `strip` leaves out the event that holds the usage alone.
+    pub(crate) fn new(strip: bool, answers: u32) -> Self {
         Self {
             begun: BytesMut::new(),
             strip,
             usage: None,
-            has_ended: false,
+            answers,
+            ended: 0,
+            is_done: false,
             has_failed: false,
-            events: 0,
+            pieces: 0,
         }
+    }
+
+    /// It came to its end: each answer said why it ended, or it said that it is done.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.is_done || self.ended >= self.answers
     }
 
     /// More bytes came; what is to be passed on goes to `out`.
@@ -103,25 +114,28 @@ impl Watcher {
             return false;
         };
         let data = event[at + 5..].trim_ascii();
-        self.events += 1;
         if data == b"[DONE]" {
-            self.has_ended = true;
+            self.is_done = true;
             return false;
         }
         if data.starts_with(b"{\"error\"") || memmem::find(data, b"\"object\":\"error\"").is_some() {
             self.has_failed = true;
         }
-        if follows(data, b"\"finish_reason\"", b"\"") || is_end_of_response(data) {
-            self.has_ended = true;
+        if follows(data, b"\"finish_reason\"", b"\"") {
+            self.ended = self.ended.saturating_add(1);
         }
+        self.is_done |= is_end_of_response(data);
         if !follows(data, b"\"usage\"", b"{") {
+            self.pieces = self.pieces.saturating_add(1);
             return false;
         }
         let usage = usage_of(data)
             .filter(Usage::is_known)
             .or_else(|| usage_of_response(data));
         self.usage = usage.or(self.usage);
-        usage.is_some() && follows(data, b"\"choices\"", b"[]")
+        let is_usage_alone = usage.is_some() && follows(data, b"\"choices\"", b"[]");
+        self.pieces = self.pieces.saturating_add(u32::from(!is_usage_alone));
+        is_usage_alone
     }
 }
 
@@ -202,7 +216,7 @@ mod tests {
         data: [DONE]\n\n";
 
     fn passed(strip: bool, size: usize) -> (String, Watcher) {
-        let (mut watcher, mut out) = (Watcher::new(strip), VecDeque::new());
+        let (mut watcher, mut out) = (Watcher::new(strip, 1), VecDeque::new());
         for piece in STREAM.as_bytes().chunks(size) {
             watcher
                 .feed(Bytes::copy_from_slice(piece), &mut out)
@@ -223,32 +237,42 @@ mod tests {
                 let (text, watcher) = passed(strip, size);
                 assert_eq!(text, expected, "pieces of {size}");
                 assert_eq!(watcher.usage.expect("told").total(), 7);
-                assert!(watcher.has_ended && !watcher.has_failed);
+                assert!(watcher.has_ended() && !watcher.has_failed && watcher.pieces == 2);
             }
         }
     }
 
     #[test]
     fn a_whole_piece_is_passed_on_without_a_copy() {
-        let (mut watcher, mut out) = (Watcher::new(true), VecDeque::new());
+        let (mut watcher, mut out) = (Watcher::new(true, 1), VecDeque::new());
         let data = Bytes::from_static(b"data: {\"choices\":[{}]}\n\ndata: {\"choices\":[{}]}\n\n");
         watcher.feed(data.clone(), &mut out).expect("small");
         assert_eq!(out.len(), 1);
         assert_eq!(out[0].as_ptr(), data.as_ptr());
-        assert!(!watcher.has_ended);
+        assert!(!watcher.has_ended());
+    }
+
+    #[test]
+    fn a_stream_of_several_answers_ends_with_the_last_of_them() {
+        let (mut watcher, mut out) = (Watcher::new(false, 2), VecDeque::new());
+        let ends = b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+        watcher.feed(Bytes::from_static(ends), &mut out).expect("small");
+        assert!(!watcher.has_ended(), "the other one broke off");
+        watcher.feed(Bytes::from_static(ends), &mut out).expect("small");
+        assert!(watcher.has_ended());
     }
 
     #[test]
     fn failures_and_the_other_api_are_seen() {
-        let mut watcher = Watcher::new(false);
+        let mut watcher = Watcher::new(false, 1);
         let mut out = VecDeque::new();
         let failed = Bytes::from_static(b"data: {\"error\": {\"message\": \"x\"}}\n\n");
         watcher.feed(failed, &mut out).expect("small");
-        assert!(watcher.has_failed && !watcher.has_ended);
-        let mut watcher = Watcher::new(false);
+        assert!(watcher.has_failed && !watcher.has_ended());
+        let mut watcher = Watcher::new(false, 1);
         let done = b"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n";
         watcher.feed(Bytes::from_static(done), &mut out).expect("small");
-        assert!(watcher.has_ended);
+        assert!(watcher.has_ended());
         assert_eq!(watcher.usage.expect("told").total(), 3);
     }
 }

@@ -24,7 +24,7 @@ use crate::exchange::{self, Way};
 use crate::failure::{Failure, Said, What};
 use crate::metrics::{self, Door};
 use crate::proxy::Proxy;
-use crate::upstream::{Place, roots};
+use crate::upstream::{Pass, Place, roots};
 
 /// The stream.
 pub(crate) struct Stream {
@@ -70,7 +70,7 @@ impl Stream {
         (way, place, permit): (Way, Place, OwnedSemaphorePermit),
         body: Incoming,
         ahead: Vec<Bytes>,
-        strip: bool,
+        watcher: Watcher,
         began: Instant,
         deadline: Instant,
     ) -> Self {
@@ -82,7 +82,7 @@ impl Stream {
             way,
             body,
             ready: VecDeque::new(),
-            watcher: Watcher::new(strip),
+            watcher,
             state: State::Open,
             read: 0,
             began,
@@ -163,12 +163,12 @@ impl Stream {
             // The client has read it in the upstream's own words.
             let said = Said::of_event(&serde_json::Value::Null);
             let failure = Failure::new(&self.way.upstream.name, What::Said(said)).after_tokens();
-            exchange::judge(&self.way.upstream, &failure);
+            exchange::judge(&self.way.upstream, &failure, Pass::Usual);
             metrics::upstream_failed(&failure);
             self.state = State::Broken { told: false };
             return;
         }
-        if !self.watcher.has_ended {
+        if !self.watcher.has_ended() {
             return self.fail(What::Broke("the stream ended without saying why".to_owned()));
         }
         self.state = State::Ended;
@@ -182,12 +182,11 @@ impl Stream {
             total: now - self.began,
         };
         metrics::answered(&self.way, Door::Http, &times, &usage);
-        self.proxy.keys.spend(&self.caller.who, &usage);
     }
 
     fn fail(&mut self, what: What) {
         let failure = Failure::new(&self.way.upstream.name, what).after_tokens();
-        exchange::judge(&self.way.upstream, &failure);
+        exchange::judge(&self.way.upstream, &failure, Pass::Usual);
         metrics::upstream_failed(&failure);
         self.tell(&failure.into());
     }
@@ -196,6 +195,15 @@ impl Stream {
         self.ready
             .push_back(format!("data: {}\n\n", fault::json_of(fault)).into());
         self.state = State::Broken { told: false };
+    }
+}
+
+/// However it ends, what came counts.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut spending = self.proxy.keys.spending(&self.caller.who);
+        spending.came(self.watcher.pieces);
+        spending.tell(self.watcher.usage.unwrap_or_default());
     }
 }
 
