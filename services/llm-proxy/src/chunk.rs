@@ -2,7 +2,7 @@
 //! what servers add beyond it is skipped.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::{CallDelta, Delta, Finish, TokenLogprob, Usage};
 
@@ -159,6 +159,11 @@ impl Event {
             ..Chunk::default()
         };
         for choice in choices {
+            if let Some(reason @ ("abort" | "error")) = choice.finish_reason.as_deref() {
+                // So vLLM and SGLang end what they could not finish; it is no end of an answer.
+                let message = format!("it ended the answer itself (finish_reason \"{reason}\")");
+                return Ok(Self::Error(json!({ "message": message })));
+            }
             chunk.add(choice);
         }
         Ok(Self::Chunk(chunk))
@@ -325,6 +330,8 @@ mod tests {
             r#"{"error":{"message":"m"}}"#,
             r#"{"error":"m"}"#,
             r#"{"object":"error","message":"m"}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"Hal"},"finish_reason":"abort"}]}"#,
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}"#,
         ] {
             assert!(
                 matches!(Event::parse(error.as_bytes()), Ok(Event::Error(_))),

@@ -99,6 +99,9 @@ pub(crate) fn embeddings(kind: Kind, answer: &Value) -> Result<(Vec<Vec<f32>>, U
         indexed.push((index, vector(entry.get("embedding").unwrap_or(&Value::Null))?));
     }
     indexed.sort_by_key(|(index, _)| *index);
+    if indexed.iter().zip(0..).any(|((index, _), at)| *index != at) {
+        return Err("its embeddings are not numbered as their texts");
+    }
     Ok((
         indexed.into_iter().map(|(_, vector)| vector).collect(),
         usage(answer),
@@ -138,8 +141,9 @@ pub(crate) fn gives_logits(kind: Kind) -> bool {
     kind == Kind::LlamaCpp
 }
 
-/// Reads an order, the best first: `{"results": [{"index", "relevance_score"}]}`, or a bare list with `score`.
-pub(crate) fn ranked(answer: &Value) -> Result<(Vec<Ranked>, Usage), Unread> {
+/// Reads an order of so many texts, the best first: `{"results": [{"index", "relevance_score"}]}`, or a bare list with
+/// `score`.
+pub(crate) fn ranked(answer: &Value, count: usize) -> Result<(Vec<Ranked>, Usage), Unread> {
     let list = answer
         .get("results")
         .unwrap_or(answer)
@@ -155,6 +159,11 @@ pub(crate) fn ranked(answer: &Value) -> Result<(Vec<Ranked>, Usage), Unread> {
             index: number(entry.get("index")).ok_or("a result has no \"index\"")?,
             score: score.ok_or("a result has no score")? as f32,
         });
+    }
+    ranked.sort_by_key(|one| one.index);
+    let is_each_once = ranked.iter().zip(0..).all(|(one, at)| one.index == at);
+    if ranked.len() != count || !is_each_once {
+        return Err("it has not one score for each text");
     }
     ranked.sort_by(|one, other| other.score.total_cmp(&one.score));
     Ok((ranked, usage(answer)))

@@ -275,13 +275,7 @@ pub(super) async fn rerank(
             }
             dialect::rerank(upstream, there, &query, &documents)
         },
-        |_, answer| {
-            let (order, usage) = dialect::ranked(answer)?;
-            match order.iter().all(|one| (one.index as usize) < count) {
-                true => Ok((order, usage)),
-                false => Err("it names texts that there are not"),
-            }
-        },
+        |_, answer| dialect::ranked(answer, count),
     )
     .await?;
     order.truncate(most);

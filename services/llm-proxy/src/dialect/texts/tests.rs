@@ -19,9 +19,14 @@ fn both_shapes_of_an_order_are_read_best_first() {
         json!({"results": [{"index": 0, "relevance_score": 0.1}, {"index": 1, "relevance_score": 0.9}]}),
         json!([{"index": 0, "score": 0.1}, {"index": 1, "score": 0.9}]),
     ] {
-        let (order, _) = ranked(&answer).expect("read");
+        let (order, _) = ranked(&answer, 2).expect("read");
         assert_eq!(order.iter().map(|one| one.index).collect::<Vec<_>>(), [1, 0]);
+        assert!(ranked(&answer, 3).is_err(), "one is missing");
     }
+    let twice = json!([{"index": 0, "score": 0.1}, {"index": 0, "score": 0.9}]);
+    assert!(ranked(&twice, 2).is_err());
+    let twice = json!({"data": [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}]});
+    assert!(embeddings(Kind::Vllm, &twice).is_err());
 }
 
 #[test]
