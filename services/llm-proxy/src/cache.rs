@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::chat::Completed;
 use crate::config::CacheConfig;
-use crate::domain::{Ask, Part};
+use crate::domain::Ask;
 use crate::keys::Who;
 use crate::metrics;
 
@@ -158,19 +158,10 @@ impl Cached {
             + match self {
                 Self::Body(body) => body.len(),
                 Self::Answer(completed) => {
-                    let texts = completed.choices.iter().map(|choice| {
-                        let parts = choice.message.content.iter().map(|part| match part {
-                            Part::Text(text) => text.len(),
-                            Part::Image { url: data, .. } | Part::Audio { data, .. } => data.len(),
-                        });
-                        let calls = choice
-                            .message
-                            .tool_calls
-                            .iter()
-                            .map(|call| call.arguments.len() + AROUND);
-                        parts.sum::<usize>() + calls.sum::<usize>() + choice.message.reasoning.len()
-                    });
-                    texts.sum()
+                    let choices = completed.choices.iter();
+                    choices
+                        .map(|choice| choice.message.bytes() + AROUND * choice.message.tool_calls.len())
+                        .sum()
                 }
             }
     }

@@ -210,6 +210,32 @@ impl Usage {
     }
 }
 
+// === impl Message ===
+
+impl Message {
+    /// About what it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self {
+            role: _,
+            content,
+            name,
+            tool_calls,
+            tool_call_id,
+            reasoning,
+            refusal,
+        } = self;
+        let parts = content.iter().map(|part| match part {
+            Part::Text(text) => text.len(),
+            Part::Image { url: data, .. } | Part::Audio { data, .. } => data.len(),
+        });
+        let calls = tool_calls
+            .iter()
+            .map(|call| call.id.len() + call.name.len() + call.arguments.len());
+        let texts = [name, tool_call_id, reasoning, refusal].map(String::len);
+        parts.chain(calls).chain(texts).sum()
+    }
+}
+
 // === impl Role ===
 
 impl Role {

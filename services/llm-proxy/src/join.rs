@@ -4,11 +4,13 @@
 //! complete, it is kept for a minute for callers whose connection broke just before the end.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use polyphony_error::Fault;
 use polyphony_proto::llm::v1 as pb;
+use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
@@ -34,6 +36,8 @@ pub(crate) struct Tape {
     events: Mutex<Vec<Result<pb::ChatResponse, Status>>>,
     /// How many there are, and whether that is all.
     state: watch::Sender<(usize, bool)>,
+    /// Bytes of all events so far.
+    bytes: AtomicUsize,
     /// Ends the work when the last reader goes.
     work: Mutex<Option<AbortOnDropHandle<()>>>,
 }
@@ -42,6 +46,8 @@ pub(crate) struct Tape {
 const KEPT: Duration = Duration::from_secs(60);
 /// How many are known at once.
 const MOST: usize = 4096;
+/// The most bytes of answers that are kept though nobody reads them.
+const MOST_KEPT: usize = 64 << 20;
 /// Events on their way to a reader.
 const OUTBOX: usize = 16;
 
@@ -86,6 +92,7 @@ impl Joins {
         let tape = Arc::new(Tape {
             events: Mutex::default(),
             state: watch::Sender::new((0, false)),
+            bytes: AtomicUsize::new(0),
             work: Mutex::default(),
         });
         let entry = Entry {
@@ -106,6 +113,7 @@ impl Joins {
             if let Some(entry) = all.get_mut(&name) {
                 entry.kept = Some((Instant::now(), Arc::clone(tape)));
             }
+            forget(&mut all, MOST_KEPT);
         } else {
             all.remove(&name);
         }
@@ -116,11 +124,39 @@ impl Joins {
     }
 }
 
+/// Lets the oldest go until no more bytes are kept than this.
+fn forget(all: &mut HashMap<(String, String), Entry>, most: usize) {
+    let mut kept: Vec<_> = all
+        .values_mut()
+        .filter_map(|entry| {
+            entry
+                .kept
+                .as_ref()
+                .map(|(since, _)| *since)
+                .map(|since| (since, entry))
+        })
+        .collect();
+    kept.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
+    let mut bytes = 0_usize;
+    for (_, entry) in kept {
+        let own = entry
+            .kept
+            .as_ref()
+            .map_or(0, |(_, tape)| tape.bytes.load(Ordering::Relaxed));
+        bytes = bytes.saturating_add(own);
+        if bytes > most {
+            entry.kept = None;
+        }
+    }
+}
+
 // === impl Tape ===
 
 impl Tape {
     /// Writes an event down.
     pub(crate) fn push(&self, event: Result<pb::ChatResponse, Status>) {
+        let bytes = event.as_ref().map_or(0, |event| event.encoded_len());
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.push(event);
         let count = events.len();
@@ -162,5 +198,29 @@ impl Tape {
             }
         });
         (inbox, AbortOnDropHandle::new(reading))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Who;
+
+    #[test]
+    fn of_answers_that_nobody_reads_the_oldest_go_first() {
+        let joins = Joins::default();
+        let key = Key::of_body(&Who::anonymous(), "/", "m", b"x");
+        let kept = |id: &str| {
+            let (tape, is_new) = joins.join("me", id, key).expect("joined");
+            if is_new {
+                tape.bytes.store(40, Ordering::Relaxed);
+                joins.ended("me", id, &tape, true);
+            }
+            !is_new
+        };
+        assert!(!kept("a") && !kept("b") && !kept("c"));
+        assert!(kept("a") && kept("b") && kept("c"));
+        forget(&mut joins.lock(), 80);
+        assert!(kept("b") && kept("c") && !kept("a"));
     }
 }

@@ -218,6 +218,12 @@ impl Conversation {
             let text = format!("make the conversation longer than {MOST_MESSAGES} messages; begin another");
             return Err(Fault::invalid("messages.messages", text));
         }
+        let bytes: usize = ask.messages.iter().chain(&said).map(Message::bytes).sum();
+        let most = self.proxy.config.server.limits.receive().as_usize();
+        if bytes > most {
+            let text = format!("make the conversation longer than {most} bytes; begin another");
+            return Err(Fault::invalid("messages.messages", text));
+        }
         ask.messages.extend(said);
         self.awaited.clear();
         self.answer();
@@ -245,6 +251,10 @@ impl Conversation {
             && let Some(choice) = completed.choices.first()
         {
             self.remember(choice);
+        }
+        // The last event of an answer: what the client says next does not come while it is under way.
+        if matches!(told, Told::Completed(_)) {
+            self.running = None;
         }
         self.sequence += 1;
         let message = pb::ChatStreamResponse {
