@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use polyphony_chassis::Checks;
 use polyphony_chassis::config::ServerConfig;
 use polyphony_config::{ByteSize, HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
@@ -196,7 +197,7 @@ impl Config {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        let invalid = |key: &str, message: String| Err(layers.invalid(&format!("llm-proxy.{key}"), message));
+        let checks = Checks::of(layers, "llm-proxy");
         for (key, value) in [
             ("timeout", self.timeout),
             ("idle_timeout", self.idle_timeout),
@@ -205,47 +206,45 @@ impl Config {
             ("breaker.rest", self.breaker.rest),
         ] {
             if value.get() < Duration::from_millis(10) {
-                return invalid(key, "must be at least 10ms".to_owned());
+                return Err(checks.invalid(key, "must be at least 10ms"));
             }
         }
         if !(1..=10).contains(&self.retry.attempts) {
-            return invalid("retry.attempts", "must be 1 to 10".to_owned());
+            return Err(checks.invalid("retry.attempts", "must be 1 to 10"));
         }
         if !(0.0..=1.0).contains(&self.retry.budget) {
-            return invalid("retry.budget", "must be 0 to 1".to_owned());
+            return Err(checks.invalid("retry.budget", "must be 0 to 1"));
         }
-        if self.max_streams == 0 {
-            return invalid("max_streams", "must be at least 1".to_owned());
-        }
+        checks.positive("max_streams", self.max_streams)?;
+        checks.positive("max_answer", self.max_answer.as_usize())?;
         for (name, upstream) in &self.upstreams {
             if let Err((key, message)) = upstream.check(name) {
-                return invalid(&format!("upstreams.{name}.{key}"), message);
+                return Err(checks.invalid(&format!("upstreams.{name}.{key}"), message));
             }
         }
         for (at, alias) in self.aliases.iter().enumerate() {
             let stars = |text: &str| text.matches('*').count();
             if alias.name.is_empty() || stars(&alias.name) > 1 {
-                let message = "must be a name with at most one \"*\", as \"*-awq\"".to_owned();
-                return invalid(&format!("aliases.{at}.name"), message);
+                let message = "must be a name with at most one \"*\", as \"*-awq\"";
+                return Err(checks.invalid(&format!("aliases.{at}.name"), message));
             }
             if alias.model.is_empty() || stars(&alias.model) > stars(&alias.name) {
-                let message = "must be a name, with a \"*\" only where `name` has one".to_owned();
-                return invalid(&format!("aliases.{at}.model"), message);
+                let message = "must be a name, with a \"*\" only where `name` has one";
+                return Err(checks.invalid(&format!("aliases.{at}.model"), message));
             }
         }
-        match self.http.address() {
-            Ok(Some(address)) if !address.ip().is_loopback() && !self.http.allow_anonymous => {
-                if self.keys.file.is_none() {
-                    let message = format!(
-                        "lets in whoever reaches {address}; set keys.file, or http.allow_anonymous = true"
-                    );
-                    return invalid("http.listen", message);
-                }
+        let address = self.http.address();
+        let address = address.map_err(|message| checks.invalid("http.listen", message))?;
+        let beyond = address.filter(|address| !address.ip().is_loopback());
+        match beyond {
+            Some(address) if !self.http.allow_anonymous && self.keys.file.is_none() => {
+                let message = format!(
+                    "lets in whoever reaches {address}; set keys.file, or http.allow_anonymous = true"
+                );
+                Err(checks.invalid("http.listen", message))
             }
-            Ok(_) => {}
-            Err(message) => return invalid("http.listen", message),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -3,11 +3,9 @@
 //! They are shared with other services of the process. A name that an upstream has is the upstream's; without a name the
 //! ones here go first, for they are there from the first minute.
 
-use std::num::NonZeroUsize;
-use std::thread;
 use std::time::Duration;
 
-use polyphony_chassis::places::{Patience, Places};
+use polyphony_chassis::places::{Patience, Places, or_each_core};
 use polyphony_encoders::roster::{self, Embedders, Rerankers};
 use polyphony_encoders::{
     CrossEncoder, EmbedOptions, Embedded, Embedder, Input, Scored, Tokenizer, Truncation,
@@ -57,14 +55,10 @@ impl Local {
         residents: Residents,
         config: &Config,
     ) -> Result<Self, polyphony_models::Error> {
-        let workers = match config.workers {
-            0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            workers => workers,
-        };
         Ok(Self {
             embedders: roster::embedders(store, residents.clone(), &config.inference, None)?,
             rerankers: roster::rerankers(store, residents, &config.inference, None)?,
-            places: Places::new("llm-proxy", 0, workers, config.max_queue),
+            places: Places::new("llm-proxy", 0, or_each_core(config.workers, 1), config.max_queue),
         })
     }
 

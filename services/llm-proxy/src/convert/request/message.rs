@@ -28,9 +28,10 @@ pub(crate) fn message(message: pb::ChatMessage, path: &str) -> Result<Message, F
         Ok(pb::Role::User) => Role::User,
         Ok(pb::Role::Assistant) => Role::Assistant,
         Ok(pb::Role::Tool) => Role::Tool,
+        // Which other fields it may have depends on it.
         Ok(pb::Role::Unspecified) | Err(_) => {
-            refusals.add("role", "must be SYSTEM, USER, ASSISTANT or TOOL");
-            return refusals.finish().map(|()| Message::empty());
+            let text = "must be SYSTEM, USER, ASSISTANT or TOOL";
+            return Err(Fault::invalid(format!("{path}.role"), text));
         }
     };
     let mut only = |is_set: bool, field: &str, owner: Role, word: &str| {
@@ -130,22 +131,6 @@ fn image_kind(bytes: &[u8]) -> Option<&'static str> {
         [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
         _ => None,
-    }
-}
-
-// === impl Message ===
-
-impl Message {
-    fn empty() -> Self {
-        Self {
-            role: Role::User,
-            content: Vec::new(),
-            name: String::new(),
-            tool_calls: Vec::new(),
-            tool_call_id: String::new(),
-            reasoning: String::new(),
-            refusal: String::new(),
-        }
     }
 }
 
