@@ -241,21 +241,26 @@ fn keep_of_each_document(candidates: &mut Vec<Candidate>, most: Option<u32>) {
 
 fn hit(candidate: Candidate, wanted: &Wanted) -> Hit {
     let Candidate { fused, loaded } = candidate;
+    let Loaded {
+        key: _,
+        id,
+        document,
+        title,
+        doc_type,
+        language,
+        passage,
+    } = loaded;
     let stems = wanted.stems.keys().cloned().collect();
-    let highlights = words::highlights(
-        &loaded.text,
-        loaded.language.as_deref().unwrap_or_default(),
-        &stems,
-    );
+    let highlights = words::highlights(&passage.text, language.as_deref().unwrap_or_default(), &stems);
     Hit {
-        id: loaded.id,
-        document: loaded.document,
-        title: loaded.title,
-        doc_type: loaded.doc_type,
-        text: loaded.text,
-        headings: loaded.headings,
-        range: loaded.range,
-        place: loaded.place,
+        id,
+        document,
+        title,
+        doc_type,
+        text: passage.text,
+        headings: passage.headings,
+        range: passage.range,
+        place: passage.place,
         score: fused.score,
         components: fused.components,
         highlights,

@@ -16,7 +16,7 @@ use super::rows::{self, get};
 use super::{Ledger, listed, take_numbers};
 use crate::Error;
 use crate::domain::time::of_micros;
-use crate::domain::{DocType, Head, Passage, PassageId, Place};
+use crate::domain::{DocType, Passage, PassageId, Place};
 
 /// A passage to write.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub(crate) struct NewPassage {
     pub(crate) vector: Vec<f32>,
 }
 
-/// A passage of a ready document, for who searches.
+/// A passage of a ready document, for who searches: what is shown, and no vector.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
     pub(crate) key: i64,
@@ -35,10 +35,7 @@ pub(crate) struct Loaded {
     pub(crate) title: String,
     pub(crate) doc_type: Option<DocType>,
     pub(crate) language: Option<String>,
-    pub(crate) text: String,
-    pub(crate) headings: Arc<[String]>,
-    pub(crate) range: Range<usize>,
-    pub(crate) place: Option<Place>,
+    pub(crate) passage: Passage,
 }
 
 /// A passage for the indexes, or for an archive.
@@ -82,8 +79,8 @@ impl Ledger {
             return Ok(HashMap::new());
         }
         let statement = format!(
-            "SELECT p.key, p.id, p.text, p.headings, p.first, p.last, p.place, d.id AS document, d.title, d.doc_type, \
-             d.language FROM passages p JOIN documents d ON d.version = p.version \
+            "SELECT p.key, p.ordinal, p.id, p.text, p.headings, p.first, p.last, p.place, p.tokens, d.id AS document, \
+             d.title, d.doc_type, d.language FROM passages p JOIN documents d ON d.version = p.version \
              WHERE p.key IN ({}) AND d.space = $1 AND d.state = 3",
             listed(keys)
         );
@@ -254,20 +251,14 @@ pub(super) async fn insert(
 }
 
 fn loaded(row: &AnyRow) -> Result<Loaded, Error> {
-    let doc_type: Option<String> = get(row, "doc_type")?;
     Ok(Loaded {
         key: get(row, "key")?,
         id: passage_id(row)?,
         document: get(row, "document")?,
         title: get(row, "title")?,
-        doc_type: doc_type
-            .map(|text| rows::json(&text, "a document's kind"))
-            .transpose()?,
+        doc_type: rows::doc_type(row)?,
         language: get(row, "language")?,
-        text: get(row, "text")?,
-        headings: headings(row)?,
-        range: range(row)?,
-        place: place(row)?,
+        passage: passage(row)?,
     })
 }
 
@@ -288,14 +279,7 @@ pub(super) fn stored(found: &[AnyRow]) -> Result<Vec<Stored>, Error> {
         all.push(Stored {
             key: get(row, "key")?,
             id: passage_id(row)?,
-            passage: Passage {
-                ordinal: rows::small_count(row, "ordinal")?,
-                range: range(row)?,
-                text: get(row, "text")?,
-                headings: headings(row)?,
-                place: place(row)?,
-                tokens: rows::small_count(row, "tokens")?,
-            },
+            passage: passage(row)?,
             vector: vector(row)?,
             about,
         });
@@ -304,21 +288,15 @@ pub(super) fn stored(found: &[AnyRow]) -> Result<Vec<Stored>, Error> {
 }
 
 fn about(row: &AnyRow) -> Result<About, Error> {
-    let doc_type: Option<String> = get(row, "doc_type")?;
-    let doc_type: Option<DocType> = doc_type
-        .map(|text| rows::json(&text, "a document's kind"))
-        .transpose()?;
     let tags: String = get(row, "tags")?;
     let time: Option<i64> = get(row, "time")?;
-    let head: String = get(row, "head")?;
-    let head: Head = rows::json(&head, "what a client says of a document")?;
     Ok(About {
         document: get(row, "document")?,
         title: get(row, "title")?,
-        doc_type: doc_type.map(|doc_type| doc_type.name),
+        doc_type: rows::doc_type(row)?.map(|doc_type| doc_type.name),
         tags: rows::tags_of(&tags),
         time: time.map(of_micros),
-        metadata: head.metadata,
+        metadata: rows::head(row)?.metadata,
         language: get(row, "language")?,
     })
 }
@@ -327,6 +305,17 @@ fn passage_id(row: &AnyRow) -> Result<PassageId, Error> {
     let text: String = get(row, "id")?;
     let id = Uuid::parse_str(&text).map_err(|_| Error::damaged(format!("a passage has the id {text}")))?;
     Ok(PassageId(id))
+}
+
+fn passage(row: &AnyRow) -> Result<Passage, Error> {
+    Ok(Passage {
+        ordinal: rows::small_count(row, "ordinal")?,
+        range: range(row)?,
+        text: get(row, "text")?,
+        headings: headings(row)?,
+        place: place(row)?,
+        tokens: rows::small_count(row, "tokens")?,
+    })
 }
 
 fn headings(row: &AnyRow) -> Result<Arc<[String]>, Error> {

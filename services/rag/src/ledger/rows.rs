@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use crate::Error;
 use crate::domain::time::of_micros;
-use crate::domain::{Chunking, Document, DocumentState, Space};
+use crate::domain::{Chunking, DocType, Document, DocumentState, Head, Space};
 
 /// What parts the tags of a document from each other, so that one can be looked for within a text.
 pub(super) const TAG_MARK: char = '\u{1f}';
@@ -46,6 +46,18 @@ pub(super) fn chunking(row: &AnyRow) -> Result<Chunking, Error> {
     })
 }
 
+/// What a client says of the document.
+pub(super) fn head(row: &AnyRow) -> Result<Head, Error> {
+    let text: String = get(row, "head")?;
+    json(&text, "what a client says of a document")
+}
+
+/// What kind the document is, once that is decided.
+pub(super) fn doc_type(row: &AnyRow) -> Result<Option<DocType>, Error> {
+    let text: Option<String> = get(row, "doc_type")?;
+    text.map(|text| json(&text, "a document's kind")).transpose()
+}
+
 /// A row of `spaces` with its counts beside it.
 pub(super) fn space(row: &AnyRow) -> Result<Space, Error> {
     let version: i64 = get(row, "version")?;
@@ -71,12 +83,10 @@ pub(super) const DOCUMENT: &str = "version, id, state, title, media_type, doc_ty
                                    digest, failure, passages, created, updated";
 
 pub(super) fn document(row: &AnyRow) -> Result<Document, Error> {
-    let head: String = get(row, "head")?;
-    let head: crate::domain::Head = json(&head, "what a client says of a document")?;
+    let head = head(row)?;
     let number: i64 = get(row, "state")?;
     let state = DocumentState::of_number(number);
     let state = state.ok_or_else(|| Error::damaged(format!("a document is in state {number}")))?;
-    let doc_type: Option<String> = get(row, "doc_type")?;
     let failure: Option<String> = get(row, "failure")?;
     let time: Option<i64> = get(row, "time")?;
     let tags: String = get(row, "tags")?;
@@ -85,9 +95,7 @@ pub(super) fn document(row: &AnyRow) -> Result<Document, Error> {
         title: get(row, "title")?,
         source_uri: head.source_uri,
         media_type: get(row, "media_type")?,
-        doc_type: doc_type
-            .map(|text| json(&text, "a document's kind"))
-            .transpose()?,
+        doc_type: doc_type(row)?,
         tags: tags_of(&tags),
         metadata: head.metadata,
         time: time.map(of_micros),

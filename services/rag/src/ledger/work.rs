@@ -111,13 +111,12 @@ impl Ledger {
         .await
         .map_err(Error::ledger("reading work"))?;
         let Some(row) = row else { return Ok(None) };
-        let head: String = get(&row, "head")?;
         Ok(Some(Task {
             version,
             space: get(&row, "space")?,
             space_id: get(&row, "space_id")?,
             document: get(&row, "document")?,
-            head: rows::json(&head, "what a client says of a document")?,
+            head: rows::head(&row)?,
             size: rows::count(&row, "size")?,
             staged: get(&row, "staged")?,
             chunking: rows::chunking(&row)?,

@@ -21,7 +21,7 @@ pub(super) async fn rank(
         let texts: Vec<&str> = candidates
             .iter()
             .take(DEPTH)
-            .map(|candidate| &*candidate.loaded.text)
+            .map(|candidate| &*candidate.loaded.passage.text)
             .collect();
         let logits = ranker.rank(&query, &texts)?;
         if logits.len() != texts.len() {
