@@ -20,11 +20,12 @@ mod spaces;
 mod work;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool};
-use sqlx::{Executor, Row};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
+use tokio::sync::Semaphore;
 
 pub(crate) use archives::Snapshot;
 pub(crate) use documents::{Admission, Listing, Submitted, Wanted};
@@ -43,6 +44,8 @@ pub(crate) struct Ledger {
     readers: AnyPool,
     /// One connection: SQLite has one writer at a time, and more would wait for each other within a transaction.
     writer: AnyPool,
+    /// The right to read for as long as a client takes; the other readers are for who waits.
+    snapshots: Arc<Semaphore>,
     dialect: Dialect,
 }
 
@@ -55,6 +58,8 @@ pub(crate) enum Dialect {
 
 /// Connections that read at once.
 const READERS: u32 = 8;
+/// Of these, so many may be held by archives, whose clients read as slowly as they like.
+const MOST_SNAPSHOTS: usize = 4;
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -68,16 +73,12 @@ impl Ledger {
     pub(crate) async fn open(url: Option<&str>, folder: &Path) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let ledger = if let Some(url) = url {
-            let pool = |most: u32| {
-                AnyPoolOptions::new()
-                    .max_connections(most)
-                    .acquire_timeout(PATIENCE)
-            };
             let connecting = || Error::ledger("connecting");
             Self {
                 // One writer for each process, as with SQLite: what it reads within a transaction stays true.
                 writer: pool(1).connect(url).await.map_err(connecting())?,
                 readers: pool(READERS).connect(url).await.map_err(connecting())?,
+                snapshots: Arc::new(Semaphore::new(MOST_SNAPSHOTS)),
                 dialect: Dialect::Postgres,
             }
         } else {
@@ -90,9 +91,7 @@ impl Ledger {
     async fn sqlite(file: &Path) -> Result<Self, Error> {
         let url = format!("sqlite://{}?mode=rwc", escaped(file));
         let pool = |most: u32| {
-            AnyPoolOptions::new()
-                .max_connections(most)
-                .acquire_timeout(PATIENCE)
+            self::pool(most)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .after_connect(|connection, _| {
@@ -115,6 +114,7 @@ impl Ledger {
         Ok(Self {
             readers,
             writer,
+            snapshots: Arc::new(Semaphore::new(MOST_SNAPSHOTS)),
             dialect: Dialect::Sqlite,
         })
     }
@@ -131,6 +131,18 @@ impl Ledger {
             .await
             .map_err(Error::ledger("beginning to write"))
     }
+}
+
+/// Connections, of which none is used again that could not end its transaction.
+///
+/// SQLite takes a transaction back by itself where the disk is full, the `ROLLBACK` that follows finds none, and sqlx still
+/// counts it: from then on each "transaction" is a savepoint, and one that is given up leaves them all open. What is written
+/// after that is told to be committed, seen by no reader, and lost with the process.
+fn pool(most: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(PATIENCE)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 /// Takes `count` numbers that were never given, and gives the first. The rest follow it.

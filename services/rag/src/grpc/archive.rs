@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use polyphony_chassis::Caller;
@@ -36,11 +37,13 @@ const AHEAD: usize = 16;
 /// The most bytes of one content message.
 const MOST_CONTENT: usize = 32 << 10;
 
-/// Sends a space as an archive.
+/// Sends a space as an archive. A client that takes nothing for `patience` loses it, for it holds a reader of the ledger; what
+/// it has then breaks off, and is not valid.
 pub(super) async fn export(
     store: Store,
     scope: Scope,
     with_vectors: bool,
+    patience: Duration,
     place: StreamPlace,
 ) -> Result<Replies, Fault> {
     let mut export = store.export(&scope, !with_vectors).await?;
@@ -56,7 +59,8 @@ pub(super) async fn export(
                 Err(error) => (Err(told(error.into())), true),
             };
             let message = event.map(|event| pb::ExportSpaceResponse { event: Some(event) });
-            if outbox.send(message).await.is_err() || is_last {
+            let sent = timeout(patience, outbox.send(message)).await;
+            if is_last || !matches!(sent, Ok(Ok(()))) {
                 return;
             }
         }

@@ -1,14 +1,17 @@
 //! What archives need of the ledger: a space as it is at one moment, and one that is hidden until it is whole.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use polyphony_error::{Fault, Kind};
 use sqlx::{AssertSqlSafe, Executor};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::passages::{self, ABOUT, NewPassage, Stored};
 use super::requests::Request;
 use super::rows::{self, get};
 use super::spaces::{insert_space, space_of, unknown};
-use super::{Dialect, Ledger, take_numbers};
+use super::{Dialect, Ledger, MOST_SNAPSHOTS, take_numbers};
 use crate::Error;
 use crate::archive::Document;
 use crate::domain::time::micros;
@@ -19,7 +22,11 @@ use crate::domain::{NewSpace, Space};
 pub(crate) struct Snapshot {
     reading: sqlx::Transaction<'static, sqlx::Any>,
     space: i64,
+    _permit: OwnedSemaphorePermit,
 }
+
+/// When an archive may be done.
+const SNAPSHOT_AGAIN: Duration = Duration::from_secs(30);
 
 // === impl Snapshot ===
 
@@ -36,17 +43,13 @@ impl Snapshot {
         .await
         .map_err(Error::ledger("reading a document"))?;
         let Some(row) = row else { return Ok(None) };
-        let doc_type: Option<String> = get(&row, "doc_type")?;
-        let head: String = get(&row, "head")?;
         let document = Document {
             id: get(&row, "id")?,
             title: get(&row, "title")?,
             media_type: get(&row, "media_type")?,
-            doc_type: doc_type
-                .map(|text| rows::json(&text, "a document's kind"))
-                .transpose()?,
+            doc_type: rows::doc_type(&row)?,
             language: get(&row, "language")?,
-            head: rows::json(&head, "what a client says of a document")?,
+            head: rows::head(&row)?,
             size: rows::count(&row, "size")?,
             digest: get(&row, "digest")?,
             created: get(&row, "created")?,
@@ -74,14 +77,26 @@ impl Snapshot {
 
 impl Ledger {
     /// The ready documents of a space as they are now, whatever happens to them while they are read.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED `EXPORTS_FULL` when so many are being read already.
     pub(crate) async fn snapshot(&self, space: i64) -> Result<Snapshot, Error> {
         let beginning = || Error::ledger("beginning to read");
+        let permit = Arc::clone(&self.snapshots).try_acquire_owned().map_err(|_| {
+            let text =
+                format!("{MOST_SNAPSHOTS} archives are being sent, which is the most; try again later");
+            Fault::exhausted("EXPORTS_FULL", "rag.exports", text, Some(SNAPSHOT_AGAIN))
+        })?;
         let mut reading = self.readers.begin().await.map_err(beginning())?;
         if self.dialect == Dialect::Postgres {
             let level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
             reading.execute(level).await.map_err(beginning())?;
         }
-        let mut snapshot = Snapshot { reading, space };
+        let mut snapshot = Snapshot {
+            reading,
+            space,
+            _permit: permit,
+        };
         // The moment is that of the first reading.
         snapshot.next_document(i64::MAX).await?;
         Ok(snapshot)
@@ -174,12 +189,7 @@ impl Ledger {
         let mut writing = self.begin().await?;
         if space_of(&mut writing, owner, id).await?.is_some() {
             let text = format!("spaces/{id} was made meanwhile; choose another space_id");
-            return Err(polyphony_error::Fault::new(
-                polyphony_error::Kind::AlreadyExists,
-                "SPACE_EXISTS",
-                text,
-            )
-            .into());
+            return Err(Fault::new(Kind::AlreadyExists, "SPACE_EXISTS", text).into());
         }
         sqlx::query("UPDATE spaces SET gone = 0, epoch = 1, updated = $1 WHERE key = $2")
             .bind(micros(SystemTime::now()))

@@ -104,7 +104,7 @@ async fn a_version_takes_the_place_of_the_one_before_it_in_one_step() {
     assert!(ledger.load(space, &old).await.unwrap().is_empty());
     let loaded = ledger.load(space, &new).await.unwrap().remove(&new[0]).unwrap();
     assert_eq!(
-        (loaded.text.as_str(), &*loaded.headings),
+        (loaded.passage.text.as_str(), &*loaded.passage.headings),
         ("two", &["One".to_owned()][..])
     );
     assert!(
@@ -177,4 +177,50 @@ async fn what_was_committed_is_there_when_it_opens_again() {
     );
     assert_eq!(ledger.staged().await.unwrap(), ["staged-1"]);
     assert!(folder.join("ledger.sqlite").exists());
+}
+
+/// SQLite has taken the transaction back by itself by the time the error comes.
+#[tokio::test]
+async fn after_a_full_disk_what_is_committed_is_seen_and_lasts() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(None, folder.path()).await.unwrap();
+    let space = space_of(&ledger).await;
+    // The file may not grow: not below what it has.
+    sqlx::query("PRAGMA max_page_count = 1")
+        .execute(&ledger.writer)
+        .await
+        .unwrap();
+    let request = Request::default();
+    let large = NewSpace {
+        display_name: "x".repeat(1 << 20),
+        ..new_space()
+    };
+    let refused = ledger.create_space("me", "large", &large, &request).await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    // One that is given up, as any that finds nothing to do.
+    ledger.delete_document(space, "none").await.unwrap_err();
+    ledger
+        .create_space("me", "second", &new_space(), &request)
+        .await
+        .unwrap();
+    assert_eq!(ledger.live_spaces().await.unwrap().len(), 2, "readers see it");
+    ledger.close().await;
+    let ledger = Ledger::open(None, folder.path()).await.unwrap();
+    assert_eq!(ledger.live_spaces().await.unwrap().len(), 2, "it lasts");
+}
+
+#[tokio::test]
+async fn archives_that_nobody_reads_leave_readers_for_searches() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(None, folder.path()).await.unwrap();
+    let space = space_of(&ledger).await;
+    let mut open = Vec::new();
+    for _ in 0..MOST_SNAPSHOTS {
+        open.push(ledger.snapshot(space).await.unwrap());
+    }
+    let refused = ledger.snapshot(space).await.unwrap_err();
+    assert_eq!(polyphony_error::Fault::from(refused).reason, "EXPORTS_FULL");
+    assert_eq!(ledger.live_spaces().await.unwrap(), [space]);
+    open.pop();
+    ledger.snapshot(space).await.unwrap();
 }
