@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 pub use audit::Audit;
 pub use documents::DocumentListing;
 pub(crate) use indexing::blocking;
-pub(crate) use spaces::owner;
+pub(crate) use spaces::{ID_RULE, is_id, owner};
 
 use crate::config::Config;
 use crate::dense::edge::Edge;
@@ -87,7 +87,9 @@ impl Store {
         models: Arc<dyn Models>,
         prepare: Arc<dyn Prepare>,
     ) -> Result<Self, Error> {
-        let refused = |(key, problem): (&'static str, String)| Error::Request(Fault::invalid(key, problem));
+        let refused = |(key, problem): (&'static str, String)| {
+            Error::Request(Fault::invalid(format!("rag.{key}"), problem))
+        };
         if let Some(fault) = config.fault() {
             return Err(refused(fault));
         }

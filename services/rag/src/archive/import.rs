@@ -36,6 +36,12 @@ struct Reading {
     counted: End,
 }
 
+/// A space that is being imported. It is forgotten unless it was shown: also where its caller went away.
+struct Hidden<'a> {
+    store: &'a Store,
+    scope: Option<Scope>,
+}
+
 /// A document with its passages.
 type Whole = (format::Document, Vec<(format::Passage, Option<Vec<f32>>)>);
 
@@ -113,16 +119,16 @@ impl Store {
         let Some(owned) = self.ledger().at_work(key).await? else {
             return Err(Error::damaged("a space that is being imported is not there"));
         };
-        let scope = Scope::of(owned);
-        let imported = self.import_into(&scope, reading).await;
-        let shown = match imported {
-            Ok(()) => self.ledger().show_imported(key, &owner, &id, &request).await,
-            Err(error) => Err(error),
+        let mut hidden = Hidden {
+            store: self,
+            scope: Some(Scope::of(owned)),
         };
-        if shown.is_err() {
-            self.tidy_later(scope);
+        if let Some(scope) = &hidden.scope {
+            self.import_into(scope, reading).await?;
         }
-        shown
+        let space = self.ledger().show_imported(key, &owner, &id, &request).await?;
+        hidden.scope = None;
+        Ok(space)
     }
 
     async fn import_into(&self, scope: &Scope, mut reading: Reading) -> Result<(), Error> {
@@ -190,6 +196,16 @@ fn made(
         all.push(NewPassage { id, passage, vector });
     }
     Ok((document, all))
+}
+
+// === impl Hidden ===
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        if let Some(scope) = self.scope.take() {
+            self.store.tidy_later(scope);
+        }
+    }
 }
 
 // === impl Reading ===

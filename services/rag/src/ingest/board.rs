@@ -38,6 +38,11 @@ impl Board {
         Arc::clone(self.tickets().entry(version).or_default())
     }
 
+    /// Whether a version has a ticket: it is not done, or nobody was told.
+    pub(crate) fn is_watched(&self, version: i64) -> bool {
+        self.tickets().contains_key(&version)
+    }
+
     /// A version has reached a step.
     pub(crate) fn step(&self, version: i64, step: Step) {
         if let Some(ticket) = self.tickets().get(&version).map(Arc::clone) {

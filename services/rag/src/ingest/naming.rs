@@ -19,9 +19,13 @@ const LONGEST_KIND: usize = 64;
 /// Bytes of the client's data.
 const MOST_METADATA: usize = 16 << 10;
 
-/// Whether an id is 1 to 128 of letters, digits, ".", "_" and "-".
+/// What an id of a document is, for who chose another.
+pub(crate) const ID_RULE: &str = "must be 1 to 128 of letters, digits, \".\", \"_\" and \"-\"";
+
+/// Whether an id is 1 to 128 of letters, digits, ".", "_" and "-". "." and ".." are none.
 pub(crate) fn is_id(id: &str) -> bool {
     (1..=LONGEST_ID).contains(&id.len())
+        && !matches!(id, "." | "..")
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
@@ -63,8 +67,7 @@ pub(crate) fn check_head(head: &Head, field: &str) -> Result<(), Error> {
     if let Some(id) = &head.id
         && !is_id(id)
     {
-        let why = format!("must be 1 to {LONGEST_ID} letters, digits, \".\", \"_\" and \"-\"");
-        return refused("document_id", why);
+        return refused("document_id", ID_RULE.to_owned());
     }
     for (part, text, most) in [
         ("source_uri", Some(&head.source_uri), LONGEST_TEXT),

@@ -2,8 +2,9 @@
 //! them into both indexes.
 //!
 //! Small documents of one space go together, so that one call of the model, one transaction and one commit of each index
-//! serve them all. What fails for a reason that may pass is tried again; an acknowledged document is never dropped because a
-//! disk was full or another service down for a while.
+//! serve them all. What fails here for a reason that may pass, as a full disk, is tried again until it is done. A document
+//! that another service cannot read is tried for some 15 s, and then failed with that service's words: else one service that
+//! is down would hold up all others' documents.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -125,15 +126,26 @@ async fn batches(store: &Store, versions: Vec<i64>) -> Vec<Vec<i64>> {
     batches
 }
 
-/// One batch, from the ledger's word to the indexes. Done again it does only what is left.
+/// One batch, from the ledger's word to the indexes, and whoever watches is told. Done again it does only what is left.
 async fn work(store: &Store, space: i64, versions: Vec<i64>) -> Result<(), Error> {
+    index(store, space, &versions).await?;
+    // A commit may take effect though its answer is lost; then the next try finds nothing to do, and nobody was told.
+    for version in versions {
+        if store.board().is_watched(version) {
+            stray(store, version).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn index(store: &Store, space: i64, versions: &[i64]) -> Result<(), Error> {
     store.check_room()?;
     let Some(owned) = store.ledger().at_work(space).await? else {
         return Ok(());
     };
     let scope = Scope::of(owned);
     let mut tasks = Vec::new();
-    for version in versions {
+    for &version in versions {
         match store.ledger().task(version).await? {
             Some(task) => tasks.push(task),
             None => stray(store, version).await?,

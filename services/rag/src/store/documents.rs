@@ -4,8 +4,8 @@ use polyphony_error::Fault;
 
 use crate::domain::{Document, DocumentState, Failure};
 use crate::ingest::{ConflictPolicy, Ingestion, Submission, check_head, id_for};
-use crate::ledger::{Admission, Listing, Request, Wanted};
-use crate::staging::Upload;
+use crate::ledger::{Admission, Listing, Request, Submitted, Wanted};
+use crate::staging::{Kept, Upload};
 use crate::{Error, Scope, Store};
 
 /// Which documents are listed.
@@ -112,20 +112,36 @@ impl Store {
             kind: "ingest",
             digest: scope.key().number().to_string(),
         };
+        let (store, of) = (self.clone(), scope.clone());
+        // A caller that goes away while the ledger commits must not take the bytes along.
+        let submitted = self.whole(async move { store.take(&of, &wanted, kept, policy, &request).await });
+        let submitted = submitted.await?;
+        Ingestion::watch(self.clone(), scope.clone(), submitted).await
+    }
+
+    /// Writes documents to the ledger, which answers for their bytes from then on, and queues them.
+    async fn take(
+        &self,
+        scope: &Scope,
+        wanted: &[Wanted],
+        mut kept: Vec<Kept>,
+        policy: ConflictPolicy,
+        request: &Request,
+    ) -> Result<Vec<Submitted>, Error> {
         let of = (scope.owner(), scope.key().number());
         let most = self.config().max_waiting;
-        let (submitted, new) = self.ledger().submit(of, &wanted, policy, &request, most).await?;
+        let (submitted, new) = self.ledger().submit(of, wanted, policy, request, most).await?;
         if new {
             for (bytes, one) in kept.iter_mut().zip(&submitted) {
                 if let Admission::Taken(version) = one.admission {
-                    // The ledger has it: from here on its file goes when the document is done.
+                    // From here on its file goes when the document is done.
                     bytes.release();
                     self.queue().push(version, scope.key().number());
                 }
             }
         }
         crate::metrics::submitted(&submitted);
-        Ingestion::watch(self.clone(), scope.clone(), submitted).await
+        Ok(submitted)
     }
 
     /// Stops a version that is on its way.

@@ -19,11 +19,20 @@ const BATCH: usize = 2_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 
+/// What an earlier process has left.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// Versions that wait to be read, and their spaces.
+    waiting: Vec<(i64, i64)>,
+    /// Spaces to look after, those with work first.
+    spaces: Vec<i64>,
+}
+
 // === impl Store ===
 
 impl Store {
-    /// At the start: what is on the disk and in no ledger goes. Gives the spaces to look after, those with work first.
-    pub(super) async fn mend(&self) -> Result<Vec<i64>, Error> {
+    /// At the start: what is on the disk and in no ledger goes. Gives what is left to do.
+    pub(super) async fn mend(&self) -> Result<Left, Error> {
         self.staging().retain(&self.ledger().staged().await?)?;
         let (live, gone) = (
             self.ledger().live_spaces().await?,
@@ -38,18 +47,27 @@ impl Store {
         let going = self.ledger().gone().await?.into_iter();
         let mut seen = HashSet::new();
         let spaces = half.chain(going).map(|(_, space)| space).chain(gone).chain(live);
-        Ok(spaces
-            .filter(|space| self.is_mine(*space) && seen.insert(*space))
-            .collect())
+        // Now, while nothing new can wait: what is queued twice is read twice.
+        let waiting = self.ledger().waiting().await?.into_iter();
+        Ok(Left {
+            waiting: waiting.filter(|(_, space)| self.is_mine(*space)).collect(),
+            spaces: spaces
+                .filter(|space| self.is_mine(*space) && seen.insert(*space))
+                .collect(),
+        })
     }
 
     /// Starts the workers, and the work that was left.
-    pub(super) fn begin_work(&self, left: Vec<i64>) {
+    pub(super) fn begin_work(&self, left: Left) {
+        let Left { waiting, spaces } = left;
+        for (version, space) in waiting {
+            self.queue().push(version, space);
+        }
         for _ in 0..self.config().workers() {
             self.tasks().spawn(worker::run(self.clone()));
         }
         let store = self.clone();
-        let left: Arc<[i64]> = left.into();
+        let left: Arc<[i64]> = spaces.into();
         self.tasks().spawn(async move {
             let resume = |store: Self| -> BoxFuture<'static, Result<(), Error>> {
                 let left = Arc::clone(&left);
@@ -59,13 +77,8 @@ impl Store {
         });
     }
 
-    /// Queues what waits, finishes what was half indexed, and compares every space with its indexes.
+    /// Finishes what was half indexed, and compares every space with its indexes.
     async fn resume(&self, left: &[i64]) -> Result<(), Error> {
-        for (version, space) in self.ledger().waiting().await? {
-            if self.is_mine(space) {
-                self.queue().push(version, space);
-            }
-        }
         for &space in left {
             if self.stop().is_cancelled() {
                 return Ok(());
@@ -84,10 +97,15 @@ impl Store {
         let room = self.room(scope);
         let _writing = room.write().await;
         self.ensure_locked(scope).await?;
+        let mut done = Vec::new();
         loop {
             let versions = self.ledger().indexing_in(scope.key().number(), BATCH).await?;
             if versions.is_empty() {
                 return Ok(());
+            }
+            if versions == done {
+                // Without a pause this would go on for ever.
+                return Err(Error::damaged("documents that were made ready are not"));
             }
             let begun = Instant::now();
             let passages = self.ledger().passages_of(&versions).await?;
@@ -103,6 +121,7 @@ impl Store {
             // What they replace goes at once, so that it does not take places in lists of candidates.
             self.tidy_locked(scope).await?;
             self.optimize_later(scope.clone());
+            done = versions;
         }
     }
 
@@ -164,8 +183,22 @@ impl Store {
         if room.is_sound() {
             return Ok(());
         }
-        let _writing = room.write().await;
-        self.ensure_locked(scope).await
+        let (store, of) = (self.clone(), scope.clone());
+        self.whole(async move {
+            let _writing = room.write().await;
+            store.ensure_locked(&of).await
+        })
+        .await
+    }
+
+    /// Does something to its end, whether or not its caller waits for it. A lock that went with a caller would be free while
+    /// a thread still writes.
+    pub(crate) async fn whole<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = self.tasks().spawn(work).await;
+        done.unwrap_or_else(|panic| Err(Error::damaged(format!("a task of the store ended: {panic}"))))
     }
 
     pub(super) async fn ensure_locked(&self, scope: &Scope) -> Result<(), Error> {

@@ -14,6 +14,9 @@ const LONGEST_ID: usize = 63;
 const LONGEST_TITLE: usize = 100;
 const LONGEST_LANGUAGE: usize = 35;
 
+/// What an id of a space is, for who chose another.
+pub(crate) const ID_RULE: &str = "must be 1 to 63 of a-z, 0-9 and \"-\", beginning with a letter";
+
 /// Whether an id is 1 to 63 of a-z, 0-9 and "-", beginning with a letter.
 pub(crate) fn is_id(id: &str) -> bool {
     id.len() <= LONGEST_ID
@@ -94,7 +97,8 @@ impl Store {
             *model = self.embedding_model(model).await?;
             self.check_mine(scope)?;
             // What is only waiting to be forgotten is in the way of another model, and can be forgotten now.
-            self.tidy(scope).await?;
+            let (store, of) = (self.clone(), scope.clone());
+            self.whole(async move { store.tidy(&of).await }).await?;
         }
         if let Some(title) = &change.display_name {
             check_title(title)?;
@@ -127,8 +131,7 @@ impl Store {
         if let Some(id) = &new.id
             && !is_id(id)
         {
-            let why = format!("must be 1 to {LONGEST_ID} of a-z, 0-9 and \"-\", beginning with a letter");
-            return Err(Fault::invalid("space_id", why).into());
+            return Err(Fault::invalid("space_id", ID_RULE).into());
         }
         check_title(&new.display_name)?;
         if let Some(language) = &new.language {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use polyphony_error::Kind;
 use polyphony_rag::domain::{DocumentState, Fusion, Head};
@@ -276,4 +277,31 @@ async fn a_passage_that_stays_is_not_embedded_again() {
     assert_eq!(models.embedded.load(Ordering::Relaxed), 7);
     at_rest(&store, &scope).await;
     store.close().await;
+}
+
+/// On a disk, where a commit takes its time.
+#[tokio::test]
+async fn a_caller_that_goes_away_while_the_ledger_commits_takes_no_bytes_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let scope = space(&store, &caller("books"), "library").await;
+    for at in 0..100 {
+        let one = submission(&store, head(&format!("d{at}")), "a whale").unwrap();
+        let (go_away, gone) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_micros(at * 40));
+            go_away.send(())
+        });
+        tokio::select! {
+            taken = store.ingest(&scope, vec![one], ConflictPolicy::Replace, "") => drop(taken.unwrap()),
+            _ = gone => {}
+        }
+    }
+    at_rest(&store, &scope).await;
+    let failed = DocumentListing {
+        state: Some(DocumentState::Failed),
+        most: 1,
+        ..DocumentListing::default()
+    };
+    assert_eq!(store.list_documents(&scope, &failed).await.unwrap(), []);
 }
