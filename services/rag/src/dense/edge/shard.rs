@@ -200,13 +200,13 @@ impl Shard {
             return guarded("searching", || work(shard)).map(Some);
         }
         drop(open);
-        {
-            let _written = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            if !self.ensure(None)? {
-                return Ok(None);
-            }
+        let written = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.ensure(None)? {
+            return Ok(None);
         }
+        // Before the turn is given on: the next writer may close the shard, and what is closed is not empty.
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        drop(written);
         let shard = open.as_ref();
         shard
             .map(|shard| guarded("searching", || work(shard)))
