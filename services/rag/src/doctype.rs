@@ -17,8 +17,9 @@ const SURE_RULE: f32 = 0.6;
 const SURE_CLASSIFIER: f32 = 0.5;
 /// A zero-shot model decides from here on.
 const SURE_ZERO_SHOT: f32 = 0.5;
-/// A document shows at its beginning what it is.
+/// A document shows at its beginning what it is: in so many lines, of so many bytes together.
 const LOOKED_AT: usize = 400;
+const BYTES: usize = 64 << 10;
 
 /// A model that weighs labels it was not trained for. Gives the likelihood of each, 0 to 1.
 pub trait ZeroShot: fmt::Debug + Send + Sync {
@@ -52,7 +53,7 @@ pub fn decide(given: &str, text: &str, deciders: &Deciders<'_>) -> Result<DocTyp
     if !given.is_empty() {
         return Ok(decided(given, 1.0, DocTypeSource::Given));
     }
-    let rule = polyphony_doctype::scores(text.lines().take(LOOKED_AT), None);
+    let rule = polyphony_doctype::scores(upto(text, BYTES).lines().take(LOOKED_AT), None);
     let (name, score) = rule[0];
     if score >= SURE_RULE {
         return Ok(decided(name, score, DocTypeSource::Rule));
@@ -77,6 +78,15 @@ pub fn decide(given: &str, text: &str, deciders: &Deciders<'_>) -> Result<DocTyp
         }
     }
     Ok(unsure)
+}
+
+/// At most so many bytes of the beginning of a text, up to a character.
+pub(crate) fn upto(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use crate::Error;
 use crate::chunk::{self, ChunkRules};
 use crate::clients::{MOST_MEDIA, Pages, Speech};
+use crate::doctype::upto;
 use crate::domain::{Chunking, Parsed, Passage};
 use crate::encoders::{Embedding, Encoders};
 use crate::engine::{Prepare, Prepared, Source, Step, StepFn};
@@ -38,11 +39,7 @@ const BEGINNING: usize = 2_000;
 
 /// The beginning of a document, by which its kind is decided.
 pub fn beginning(text: &str) -> &str {
-    let mut end = text.len().min(BEGINNING);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].trim()
+    upto(text, BEGINNING).trim()
 }
 
 // === impl Preparer ===
@@ -103,7 +100,7 @@ impl Preparer {
             media_type: media_type.to_owned(),
             title,
             language,
-            doc_type,
+            doc_type: Some(doc_type),
             passages,
         })
     }

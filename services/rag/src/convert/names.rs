@@ -4,35 +4,12 @@ use std::fmt;
 
 use polyphony_error::Fault;
 
-/// The most characters of the id of a space and of a document.
-const LONGEST_SPACE: usize = 63;
-const LONGEST_DOCUMENT: usize = 128;
+use crate::doctype::upto;
+pub(crate) use crate::ingest::{ID_RULE as DOCUMENT_RULE, is_id as is_document_id};
+pub(crate) use crate::store::{ID_RULE as SPACE_RULE, is_id as is_space_id};
+
 /// The most bytes of a name that are said back.
 const SAID_BACK: usize = 128;
-
-/// What an id of a space is.
-pub(crate) const SPACE_RULE: &str = "must be 1 to 63 of a-z, 0-9 and \"-\", beginning with a letter";
-/// What an id of a document is.
-pub(crate) const DOCUMENT_RULE: &str = "must be 1 to 128 of letters, digits, \".\", \"_\" and \"-\"";
-
-/// Whether an id can be that of a space.
-pub(crate) fn is_space_id(id: &str) -> bool {
-    id.len() <= LONGEST_SPACE
-        && id.starts_with(|first: char| first.is_ascii_lowercase())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// Whether an id can be that of a document. "." and ".." are none.
-pub(crate) fn is_document_id(id: &str) -> bool {
-    !id.is_empty()
-        && id.len() <= LONGEST_DOCUMENT
-        && !matches!(id, "." | "..")
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-}
 
 /// The id in the name of a space, which stands in `field`.
 pub(crate) fn space(name: &str, field: &'static str) -> Result<String, Fault> {
@@ -71,11 +48,7 @@ pub(crate) fn of_document(space: &str, id: impl fmt::Display) -> String {
 
 /// Of a caller's text, what is said back.
 pub(crate) fn said_back(text: &str) -> String {
-    let mut end = text.len().min(SAID_BACK);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    upto(text, SAID_BACK).to_owned()
 }
 
 #[cfg(test)]

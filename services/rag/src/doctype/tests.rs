@@ -119,3 +119,16 @@ fn what_cannot_be_trained_or_read_says_why() {
     );
     assert!(Classifier::from_json(b"[]").is_err());
 }
+
+#[test]
+fn only_the_beginning_of_one_endless_line_counts() {
+    let invoice = "Invoice no. 44 Bill to: Mrs Jones Qty Unit price Amount due 90.00 ";
+    let far = "word ".repeat(BYTES / 5 + 1) + &invoice.repeat(10);
+    let none = Deciders::default();
+    assert_eq!(decide("", &far, &none).expect("decided").name, UNKNOWN);
+    assert_eq!(
+        decide("", &invoice.repeat(10), &none).expect("decided").name,
+        "invoice"
+    );
+    assert_eq!(upto("äö", 3), "ä");
+}

@@ -11,7 +11,7 @@ use polyphony_error::{Fault, chain};
 use polyphony_inference::Cancel;
 
 use super::{beginning, blocking};
-use crate::doctype::{self, Classifier, Deciders, UNKNOWN, ZeroShot};
+use crate::doctype::{self, Classifier, Deciders, ZeroShot};
 use crate::domain::DocType;
 use crate::encoders::{Embedding, Encoders};
 use crate::engine::{Embed, Side};
@@ -47,14 +47,15 @@ impl Kinds {
         Self { classifiers, labels }
     }
 
-    /// The kind of a document; none where nobody is sure. `given` is what the client says; empty: nothing.
+    /// The kind of a document, [`UNKNOWN`](doctype::UNKNOWN) where nobody is sure. `given` is what the client says; empty:
+    /// nothing.
     pub(crate) async fn decide(
         &self,
         given: &str,
         text: &str,
         embedding: &Embedding,
         encoders: &Encoders,
-    ) -> Result<Option<DocType>, Fault> {
+    ) -> Result<DocType, Fault> {
         let classifier = self
             .classifiers
             .current()
@@ -66,7 +67,7 @@ impl Kinds {
         };
         let (given, text, labels) = (given.to_owned(), text.to_owned(), self.labels.clone());
         let embedding = embedding.clone();
-        let decided = blocking(move || {
+        blocking(move || {
             let vector = match &classifier {
                 Some(_) if given.is_empty() => embedding
                     .embed(&[beginning(&text)], Side::Passage)?
@@ -81,10 +82,8 @@ impl Kinds {
                     .map(|weighing| (weighing as &dyn ZeroShot, labels.as_slice())),
             };
             doctype::decide(&given, &text, &deciders).map_err(Fault::internal)
-        });
-        let decided = decided.await?;
-        // Where nothing fits, that is left unsaid.
-        Ok((decided.name != UNKNOWN).then_some(decided))
+        })
+        .await
     }
 }
 
@@ -126,7 +125,7 @@ fn load(path: &Path) -> io::Result<Classifier> {
     if fs::metadata(path)?.len() > MOST_BYTES {
         return Err(io::Error::other("it is larger than 64 MiB"));
     }
-    Ok(serde_json::from_slice(&fs::read(path)?)?)
+    Classifier::from_json(&fs::read(path)?).map_err(io::Error::other)
 }
 
 impl ZeroShot for Weighing {

@@ -2,6 +2,8 @@
 
 use whatlang::detect;
 
+use crate::doctype::upto;
+
 /// So much of a text says what language it is in, in bytes.
 const ENOUGH: usize = 4_000;
 
@@ -73,11 +75,7 @@ const SHORT: [(&str, &str); 62] = [
 
 /// The language of a text; none where it is not sure.
 pub(super) fn of(text: &str) -> Option<&'static str> {
-    let mut end = text.len().min(ENOUGH);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let found = detect(&text[..end]).filter(whatlang::Info::is_reliable)?;
+    let found = detect(upto(text, ENOUGH)).filter(whatlang::Info::is_reliable)?;
     let code = found.lang().code();
     Some(
         SHORT
