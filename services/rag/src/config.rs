@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
 
 use http::Uri;
+use polyphony_chassis::Checks;
 use polyphony_chassis::config::{ChannelConfig, ServerConfig};
+use polyphony_chassis::places::or_each_core;
 use polyphony_config::{ByteSize, HumanDuration, Layers, Secret, data_dir};
 use polyphony_inference::InferenceConfig;
 use polyphony_models::ModelsConfig;
@@ -77,7 +78,8 @@ pub struct Config {
     pub searches: usize,
     /// Searches that wait for their turn; one more is refused. Default: 256.
     pub max_queue: usize,
-    /// An ingestion or import whose client sends nothing for so long is ended. Default: 1 min.
+    /// An ingestion or import whose client sends nothing for so long is ended, and an export whose client takes nothing.
+    /// Default: 1 min.
     pub stream_idle: HumanDuration,
     /// Documents in one ingestion. Default: 1,000.
     pub max_documents: usize,
@@ -125,13 +127,35 @@ impl Config {
     /// # Errors
     /// The first key whose value cannot be used.
     pub fn check(&self, layers: &Layers) -> Result<(), polyphony_config::Error> {
-        match self.fault() {
-            Some((key, problem)) => Err(layers.invalid(key, problem)),
-            None => Ok(()),
+        let checks = Checks::of(layers, "rag");
+        if let Some((key, problem)) = self.fault() {
+            return Err(checks.invalid(key, problem));
         }
+        for (key, endpoint) in [
+            ("llm_endpoint", &self.llm_endpoint),
+            ("ocr_endpoint", &self.ocr_endpoint),
+            ("asr_endpoint", &self.asr_endpoint),
+        ] {
+            if !endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some()) {
+                let problem = "must be \"http://HOST:PORT\" or \"https://HOST:PORT\"";
+                return Err(checks.invalid(key, problem));
+            }
+        }
+        checks.model("embedding_model", &self.embedding_model, "all-minilm-l6-v2")?;
+        checks.model("rerank_model", &self.rerank_model, "bge-reranker-v2-m3")?;
+        Hosts::parse(&self.uri_hosts, self.uri_http)
+            .map_err(|wrong| checks.invalid("uri_hosts", wrong.to_string()))?;
+        checks.seconds([
+            ("uri_timeout", self.uri_timeout),
+            ("stream_idle", self.stream_idle),
+            ("operation_retention", self.operation_retention),
+        ])?;
+        checks.positive("max_streams", self.max_streams)?;
+        checks.positive("max_documents", self.max_documents)?;
+        checks.positive("max_operations", self.max_operations)
     }
 
-    /// The first key whose value cannot be used, and why.
+    /// The first key whose value the store cannot be opened with, named within `[rag]`, and why.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
         let url = self.ledger_url.as_ref().map(|url| url.expose().as_str());
         let shared =
@@ -139,82 +163,30 @@ impl Config {
         if url.is_some() && !shared {
             // The value may hold a password: it is not repeated.
             let text = "must be unset (SQLite in rag.data_dir) or begin with \"postgres://\"";
-            return Some(("rag.ledger_url", text.to_owned()));
+            return Some(("ledger_url", text.to_owned()));
         }
         if !(1..=MOST_REPLICAS).contains(&self.replicas) {
-            return Some(("rag.replicas", format!("must be 1 to {MOST_REPLICAS}")));
+            return Some(("replicas", format!("must be 1 to {MOST_REPLICAS}")));
         }
         if self.replica >= self.replicas {
             let most = self.replicas - 1;
-            return Some((
-                "rag.replica",
-                format!("must be 0 to {most}, for rag.replicas says how many there are"),
-            ));
+            let text = format!("must be 0 to {most}, for rag.replicas says how many there are");
+            return Some(("replica", text));
         }
         if self.replicas > 1 && !shared {
             let text = "must be 1 unless rag.ledger_url names a PostgreSQL that they share".to_owned();
-            return Some(("rag.replicas", text));
+            return Some(("replicas", text));
         }
         if !(1..=MOST_OPEN).contains(&self.open_spaces) {
-            return Some(("rag.open_spaces", format!("must be 1 to {MOST_OPEN}")));
+            return Some(("open_spaces", format!("must be 1 to {MOST_OPEN}")));
         }
         if self.max_document_bytes.bytes() == 0 {
-            return Some(("rag.max_document_bytes", "must be at least 1B".to_owned()));
+            return Some(("max_document_bytes", "must be at least 1B".to_owned()));
         }
-        self.service_fault()
-            .or_else(|| self.answer.fault())
+        self.answer
+            .fault()
             .or_else(|| self.dense.fault())
             .or_else(|| self.lexical.fault())
-    }
-
-    /// As [`fault`](Self::fault), of what is served and who is asked.
-    fn service_fault(&self) -> Option<(&'static str, String)> {
-        for (key, endpoint) in [
-            ("rag.llm_endpoint", &self.llm_endpoint),
-            ("rag.ocr_endpoint", &self.ocr_endpoint),
-            ("rag.asr_endpoint", &self.asr_endpoint),
-        ] {
-            if endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some()) {
-                continue;
-            }
-            return Some((
-                key,
-                "must be \"http://HOST:PORT\" or \"https://HOST:PORT\"".to_owned(),
-            ));
-        }
-        for (key, model) in [
-            ("rag.embedding_model", &self.embedding_model),
-            ("rag.rerank_model", &self.rerank_model),
-        ] {
-            if !model.is_empty() && model.parse::<polyphony_models::ModelRef>().is_err() {
-                return Some((
-                    key,
-                    "must be the name of a model, as \"all-minilm-l6-v2\"".to_owned(),
-                ));
-            }
-        }
-        if let Err(wrong) = Hosts::parse(&self.uri_hosts, self.uri_http) {
-            return Some(("rag.uri_hosts", wrong.to_string()));
-        }
-        for (key, time) in [
-            ("rag.uri_timeout", self.uri_timeout),
-            ("rag.stream_idle", self.stream_idle),
-            ("rag.operation_retention", self.operation_retention),
-        ] {
-            if time.get() < Duration::from_secs(1) {
-                return Some((key, "must be at least 1s".to_owned()));
-            }
-        }
-        for (key, number) in [
-            ("rag.max_streams", self.max_streams),
-            ("rag.max_documents", self.max_documents),
-            ("rag.max_operations", self.max_operations),
-        ] {
-            if number == 0 {
-                return Some((key, "must be at least 1".to_owned()));
-            }
-        }
-        None
     }
 
     /// Another service runs in this process, here; an address that the configuration gives stays.
@@ -233,11 +205,7 @@ impl Config {
 
     /// Searches at once.
     pub fn searches(&self) -> usize {
-        if self.searches == 0 {
-            2 * thread::available_parallelism().map_or(1, NonZeroUsize::get)
-        } else {
-            self.searches
-        }
+        or_each_core(self.searches, 2)
     }
 
     /// The file of the classifier of documents' kinds, which need not be there.
@@ -273,7 +241,7 @@ impl Config {
         let home = data_dir(|name| std::env::var_os(name));
         home.map(|home| home.join("rag")).ok_or_else(|| {
             let text = "is not set, and no home says where documents are kept".to_owned();
-            ("rag.data_dir", text)
+            ("data_dir", text)
         })
     }
 }

@@ -95,21 +95,23 @@ pub async fn serve(
     runtime: Runtime,
     listener: TcpListener,
 ) -> Result<Ended, StartError> {
-    let refused = |(key, problem): (&'static str, String)| StartError::Config(Fault::invalid(key, problem));
+    let refused = |(key, problem): (&'static str, String)| {
+        StartError::Config(Fault::invalid(format!("rag.{key}"), problem))
+    };
     let hosts = Hosts::parse(&config.uri_hosts, config.uri_http)
-        .map_err(|wrong| refused(("rag.uri_hosts", wrong.to_string())))?;
+        .map_err(|wrong| refused(("uri_hosts", wrong.to_string())))?;
     let fetcher = Fetcher::new(hosts, config.uri_timeout.get());
     let endpoint = |key: &'static str, uri: &str| {
         let uri = uri.parse::<Uri>();
         uri.map_err(|error| refused((key, error.to_string())))
     };
     let broken = |key: &'static str| move |source| StartError::Endpoint { key, source };
-    let llm_endpoint = endpoint("rag.llm_endpoint", &config.llm_endpoint)?;
+    let llm_endpoint = endpoint("llm_endpoint", &config.llm_endpoint)?;
     let patience = config.answer.first_word_timeout.get();
     let llm = Llm::new(&llm_endpoint, &config.channel, patience).map_err(broken("rag.llm_endpoint"))?;
-    let ocr_endpoint = endpoint("rag.ocr_endpoint", &config.ocr_endpoint)?;
+    let ocr_endpoint = endpoint("ocr_endpoint", &config.ocr_endpoint)?;
     let pages = Pages::new(&ocr_endpoint, &config.channel).map_err(broken("rag.ocr_endpoint"))?;
-    let asr_endpoint = endpoint("rag.asr_endpoint", &config.asr_endpoint)?;
+    let asr_endpoint = endpoint("asr_endpoint", &config.asr_endpoint)?;
     let speech = Speech::new(&asr_endpoint, &config.channel).map_err(broken("rag.asr_endpoint"))?;
 
     let classifiers = Classifiers::at(config.classifier().map_err(refused)?);

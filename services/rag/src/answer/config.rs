@@ -28,13 +28,13 @@ impl AnswerConfig {
     /// The first key whose value cannot be used, and why.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
         if !(64..=1_000_000).contains(&self.context_tokens) {
-            return Some(("rag.answer.context_tokens", "must be 64 to 1000000".to_owned()));
+            return Some(("answer.context_tokens", "must be 64 to 1000000".to_owned()));
         }
         if !(0.0..=1.0).contains(&self.min_grounding) {
-            return Some(("rag.answer.min_grounding", "must be 0 to 1".to_owned()));
+            return Some(("answer.min_grounding", "must be 0 to 1".to_owned()));
         }
         if self.first_word_timeout.get().is_zero() {
-            return Some(("rag.answer.first_word_timeout", "must be above 0".to_owned()));
+            return Some(("answer.first_word_timeout", "must be above 0".to_owned()));
         }
         None
     }

@@ -65,21 +65,21 @@ impl DenseConfig {
         if self.engine == DenseEngine::Server {
             if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
                 let text = "must be the address of a Qdrant server's gRPC port, as \"http://qdrant:6334\"";
-                return Some(("rag.dense.url", text.to_owned()));
+                return Some(("dense.url", text.to_owned()));
             }
         } else if !self.url.is_empty() {
             let text = "must be empty unless rag.dense.engine is \"server\"".to_owned();
-            return Some(("rag.dense.url", text));
+            return Some(("dense.url", text));
         }
         let named = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if self.collection.is_empty() || self.collection.len() > 100 || !self.collection.chars().all(named) {
             let text = "must be 1 to 100 letters, digits, \"-\" and \"_\"".to_owned();
-            return Some(("rag.dense.collection", text));
+            return Some(("dense.collection", text));
         }
-        within("rag.dense.exact_below", self.exact_below, 1_000, 10_000_000)
-            .or_else(|| within("rag.dense.hnsw_m", self.hnsw_m, 4, 128))
-            .or_else(|| within("rag.dense.hnsw_ef_construct", self.hnsw_ef_construct, 4, 4_096))
-            .or_else(|| within("rag.dense.hnsw_ef", self.hnsw_ef, 4, 4_096))
+        within("dense.exact_below", self.exact_below, 1_000, 10_000_000)
+            .or_else(|| within("dense.hnsw_m", self.hnsw_m, 4, 128))
+            .or_else(|| within("dense.hnsw_ef_construct", self.hnsw_ef_construct, 4, 4_096))
+            .or_else(|| within("dense.hnsw_ef", self.hnsw_ef, 4, 4_096))
     }
 }
 

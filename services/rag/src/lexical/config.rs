@@ -37,11 +37,11 @@ impl LexicalConfig {
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
         if self.engine == LexicalEngine::Sparse {
             let text = "\"sparse\" is not built yet; use \"tantivy\"".to_owned();
-            return Some(("rag.lexical.engine", text));
+            return Some(("lexical.engine", text));
         }
         [
-            ("rag.lexical.title_boost", self.title_boost),
-            ("rag.lexical.heading_boost", self.heading_boost),
+            ("lexical.title_boost", self.title_boost),
+            ("lexical.heading_boost", self.heading_boost),
         ]
         .into_iter()
         .find(|(_, boost)| *boost > MOST_BOOST)
