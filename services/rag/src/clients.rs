@@ -47,10 +47,12 @@ pub(crate) fn fault(service: &'static str, key: &'static str, status: &Status) -
         Code::PermissionDenied => Kind::PermissionDenied,
         Code::ResourceExhausted => Kind::ResourceExhausted,
         Code::DeadlineExceeded => Kind::DeadlineExceeded,
-        Code::Cancelled => Kind::Cancelled,
         Code::Aborted => Kind::Aborted,
         Code::Unimplemented => Kind::Unimplemented,
-        Code::Ok | Code::Unknown | Code::Unavailable | Code::Internal | Code::DataLoss => Kind::Unavailable,
+        // CANCELLED too: nobody here reads the end of a call that was cancelled here, so it was that service that gave up.
+        Code::Cancelled | Code::Ok | Code::Unknown | Code::Unavailable | Code::Internal | Code::DataLoss => {
+            Kind::Unavailable
+        }
     };
     let says = match status.message() {
         "" => status.code().description(),

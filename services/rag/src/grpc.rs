@@ -316,7 +316,9 @@ impl RagService for Service {
         let caller = Caller::of(&request);
         let wanted = convert::archive::export(request.into_inner())?;
         let scope = self.scope(&caller, &wanted.space).await?;
-        let replies = archive::export(self.store().clone(), scope, wanted.with_vectors, place).await?;
+        let patience = self.shared.config.stream_idle.get();
+        let replies =
+            archive::export(self.store().clone(), scope, wanted.with_vectors, patience, place).await?;
         Ok(Response::new(replies))
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use polyphony_chassis::Deadline;
+use polyphony_chassis::duplex::{Stop, caught};
 use polyphony_chassis::places::{Patience, StreamPlace};
 use polyphony_error::Fault;
 use polyphony_proto::rag::v1 as pb;
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
-use super::{Shared, told};
+use super::Shared;
 use crate::answer::context::{self, Budget};
 use crate::answer::{Citation, Source, follow_up};
 use crate::clients::llm::Wanted;
@@ -57,15 +58,6 @@ pub(super) struct Kept {
     completed: pb::AnswerCompleted,
 }
 
-/// Why an answer ends before its end.
-#[derive(Debug)]
-enum Stop {
-    /// Nobody reads any more.
-    Gone,
-    /// The client is told.
-    Failed(Fault),
-}
-
 /// Where events go.
 #[derive(Debug, Clone)]
 struct Outbox(mpsc::Sender<Result<pb::AnswerResponse, Status>>);
@@ -85,10 +77,10 @@ pub(super) fn stream(shared: Arc<Shared>, job: Job, place: StreamPlace) -> Repli
     let work = tokio::spawn(async move {
         let _place = place;
         let outbox = Outbox(outbox);
-        match answer(&shared, job, &outbox).await {
+        match caught(answer(&shared, job, &outbox)).await {
             Ok(()) | Err(Stop::Gone) => {}
             // If nobody reads any more, nobody needs to know.
-            Err(Stop::Failed(fault)) => drop(outbox.0.send(Err(told(fault))).await),
+            Err(Stop::Failed(status)) => drop(outbox.0.send(Err(status)).await),
         }
     });
     Replies {
@@ -373,14 +365,6 @@ impl Kept {
             completed,
         } = self;
         2 * (retrieved.encoded_len() + citations.encoded_len() + completed.encoded_len())
-    }
-}
-
-// === impl Stop ===
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Failed(fault)
     }
 }
 

@@ -13,7 +13,6 @@ use tonic::{Status, Streaming};
 
 use super::operation::{self, Ingesting, State};
 use super::{Shared, idle, out_of_order};
-use crate::Error;
 use crate::convert::ingest::{self, Announced, Media};
 use crate::domain::Head;
 use crate::ingest::{Progress, Submission};
@@ -31,39 +30,23 @@ struct Incoming {
     is_whole: bool,
 }
 
-/// Why an ingestion ends before its end.
-enum Stop {
-    Fault(Fault),
-    /// The client's own stream broke.
-    Broken(Status),
-}
-
 /// Takes documents in.
 pub(super) async fn ingest(
     shared: &Shared,
     caller: &Caller,
-    messages: Streaming<pb::IngestRequest>,
-) -> Result<Arc<Operation<Ingesting>>, Status> {
-    receive(shared, caller, messages)
-        .await
-        .map_err(|stop| match stop {
-            Stop::Fault(fault) => fault.into(),
-            Stop::Broken(status) => status,
-        })
-}
-
-async fn receive(
-    shared: &Shared,
-    caller: &Caller,
     mut messages: Streaming<pb::IngestRequest>,
-) -> Result<Arc<Operation<Ingesting>>, Stop> {
+) -> Result<Arc<Operation<Ingesting>>, Status> {
     let first = next(shared, &mut messages).await?;
     let Some(Message::Config(config)) = first else {
         let problem = "is missing; the first message says where documents go";
         return Err(out_of_order("config", problem).into());
     };
     let config = ingest::config(config)?;
-    let scope = shared.store.scope(caller, &config.space).await?;
+    let scope = shared
+        .store
+        .scope(caller, &config.space)
+        .await
+        .map_err(Fault::from)?;
     let most = shared.config.max_documents;
     let mut taken: Vec<Submission> = Vec::new();
     let mut open: Option<Incoming> = None;
@@ -95,7 +78,7 @@ async fn receive(
                 if bytes.len() > MOST_CONTENT {
                     return Err(out_of_order("content", "must have at most 32 KiB a message").into());
                 }
-                open.upload.write(&bytes)?;
+                open.upload.write(&bytes).map_err(Fault::from)?;
             }
         }
     }
@@ -112,7 +95,8 @@ async fn receive(
     let ingestion = shared
         .store
         .ingest(&scope, taken, config.policy, &config.request_id)
-        .await?;
+        .await
+        .map_err(Fault::from)?;
     let state = State {
         owner: scope.owner().to_owned(),
         space: config.space.clone(),
@@ -132,12 +116,14 @@ async fn receive(
 }
 
 /// The next message of the client; none at its end.
-async fn next(shared: &Shared, messages: &mut Streaming<pb::IngestRequest>) -> Result<Option<Message>, Stop> {
+async fn next(
+    shared: &Shared,
+    messages: &mut Streaming<pb::IngestRequest>,
+) -> Result<Option<Message>, Status> {
     let patience = shared.config.stream_idle.get();
     let message = timeout(patience, messages.message())
         .await
-        .map_err(|_| idle("rag.stream_idle", patience))?
-        .map_err(Stop::Broken)?;
+        .map_err(|_| idle("rag.stream_idle", patience))??;
     let Some(pb::IngestRequest { request }) = message else {
         return Ok(None);
     };
@@ -151,7 +137,7 @@ async fn next(shared: &Shared, messages: &mut Streaming<pb::IngestRequest>) -> R
 }
 
 /// A document begins.
-async fn announce(shared: &Shared, head: pb::DocumentHead, tags: &[String]) -> Result<Incoming, Stop> {
+async fn announce(shared: &Shared, head: pb::DocumentHead, tags: &[String]) -> Result<Incoming, Fault> {
     let is_known = |media_type: &str| Format::find(media_type, "", b"").is_ok();
     let Announced { head, media } = ingest::document(head, tags, is_known)?;
     let mut upload = shared.store.upload()?;
@@ -176,29 +162,18 @@ async fn announce(shared: &Shared, head: pb::DocumentHead, tags: &[String]) -> R
 }
 
 /// A document is complete.
-async fn finish(open: Option<Incoming>) -> Result<Option<Submission>, Stop> {
+async fn finish(open: Option<Incoming>) -> Result<Option<Submission>, Fault> {
     let Some(Incoming { head, upload, .. }) = open else {
         return Ok(None);
     };
     if upload.size() == 0 {
-        return Err(out_of_order("content", "is missing; a document has at least one byte").into());
+        return Err(out_of_order(
+            "content",
+            "is missing; a document has at least one byte",
+        ));
     }
     let kept = spawn_blocking(move || upload.finish())
         .await
         .map_err(Fault::internal)??;
     Ok(Some(Submission { head, kept }))
-}
-
-// === impl Stop ===
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Fault(error.into())
-    }
 }

@@ -19,18 +19,20 @@ pub(super) async fn rerank(shared: &Shared, call: &str, asked: Rerank) -> Result
         let text = polyphony_encoders::roster::NO_RERANKER;
         return Err(Fault::new(Kind::Unavailable, "NO_MODEL", text));
     };
-    let (began, load) = (Instant::now(), loading.elapsed());
+    let (began, load, waited) = (Instant::now(), loading.elapsed(), place.waited);
     let work = spawn_blocking(move || {
+        // Held to the end, also where nobody waits any more.
+        let _place = place;
         let texts: Vec<&str> = asked.passages.iter().map(|(_, text)| text.as_str()).collect();
         let logits = ranker.rank(&asked.query, &texts)?;
         Ok::<_, Fault>(ranked(&asked, &logits))
     });
     let passages = work.await.map_err(Fault::internal)??;
     let spent = Spent {
-        queue: Some(place.waited),
+        queue: Some(waited),
         load: Some(load),
         inference: Some(began.elapsed()),
-        total: Some(loading.elapsed() + place.waited),
+        total: Some(loading.elapsed() + waited),
     };
     Ok(pb::RerankResponse {
         passages,

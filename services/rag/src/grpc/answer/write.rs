@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use polyphony_chassis::duplex::Stop;
 use polyphony_error::{Fault, Kind};
 use polyphony_proto::rag::v1 as pb;
 use polyphony_proto::rag::v1::AnswerSkippedReason as Skipped;
@@ -10,7 +11,7 @@ use polyphony_proto::types::v1 as types;
 use polyphony_wire::Spent;
 use tokio::task::spawn_blocking;
 
-use super::{Citations, Job, Outbox, SHORT, Shared, Stages, Stop, model};
+use super::{Citations, Job, Outbox, SHORT, Shared, Stages, model};
 use crate::answer::citations::check;
 use crate::answer::context::{self, Budget, tokens};
 use crate::answer::grounding::Grounds;
@@ -109,8 +110,7 @@ impl Draft<'_> {
     fn is_replaceable(&self, fault: &Fault) -> bool {
         let asked = &self.job.asked;
         // A model that the caller named and that there is not is the caller's to mend.
-        let is_callers =
-            fault.kind == Kind::Cancelled || (fault.kind == Kind::NotFound && !asked.model.is_empty());
+        let is_callers = fault.kind == Kind::NotFound && !asked.model.is_empty();
         asked.mode == Mode::Auto && !is_callers
     }
 
@@ -124,7 +124,7 @@ impl Draft<'_> {
             Kind::Unavailable | Kind::Unimplemented | Kind::NotFound
         ) {
             let text = format!(
-                "no language model answers: {}; add an upstream to llm-proxy, or ask with mode AUTO or EXTRACTIVE",
+                "no language model answers: {}; modes AUTO and EXTRACTIVE need none",
                 fault.message
             );
             return Fault::unavailable("NO_LANGUAGE_MODEL", text).because(fault);
@@ -274,8 +274,7 @@ impl Draft<'_> {
         if let Some(fault) = &instead {
             tracing::info!(error = %polyphony_error::chain(fault), "the documents answer in the place of a model");
             let message = format!(
-                "no language model answered ({}); these are sentences of the documents. Add an upstream to llm-proxy \
-                 (`polyphony up` finds a local Ollama or vLLM by itself)",
+                "these are sentences of the documents, for no language model answered: {}",
                 fault.message
             );
             receipt.degraded = Some(degraded("NO_LANGUAGE_MODEL", message));
@@ -366,7 +365,7 @@ fn degraded(reason: &str, message: String) -> types::Degradation {
 /// An answer that breaks off after words were sent: never complete, and nobody else goes on with it.
 fn cut(fault: Fault) -> Fault {
     let kind = match fault.kind {
-        kind @ (Kind::DeadlineExceeded | Kind::Cancelled | Kind::Aborted) => kind,
+        kind @ (Kind::DeadlineExceeded | Kind::Aborted) => kind,
         _ => Kind::Unavailable,
     };
     let text = format!(
