@@ -1,29 +1,18 @@
 //! How well passages answer a query: both go through the model together, which is slower than comparing vectors and
 //! better.
 
-use polyphony_inference::{Cancel, Error as InferenceError, InferenceConfig, Runtime, crew};
-use polyphony_models::Provenance;
+use polyphony_inference::{Cancel, Error as InferenceError, InferenceConfig, Runtime};
 
 use crate::error::{Error, Input};
 use crate::folder::Folder;
-use crate::network::{Network, Said, Wanted};
-use crate::settings::ModelConfig;
-use crate::tokenizer::{Encoded, Tokenizer, Truncation};
+use crate::network::Said;
+use crate::pairs::{PairInfo, Pairs};
+use crate::tokenizer::{Tokenizer, Truncation};
 
 /// A loaded cross-encoder with one score, for callers on many threads.
 #[derive(Debug)]
 pub struct CrossEncoder {
-    pub(crate) pairs: Pairs,
-    info: RerankerInfo,
-}
-
-/// What is known of a cross-encoder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RerankerInfo {
-    /// With what scores are made.
-    pub made: Provenance,
-    /// The most tokens of query and passage together, with those that the model adds.
-    pub max_tokens: usize,
+    pairs: Pairs,
 }
 
 /// The score of a passage.
@@ -37,14 +26,6 @@ pub struct Scored {
     pub tokens: usize,
     /// The passage, or a query longer than it, was cut.
     pub truncated: bool,
-}
-
-/// A model that reads two texts at once.
-#[derive(Debug)]
-pub(crate) struct Pairs {
-    pub(crate) tokenizer: Tokenizer,
-    pub(crate) network: Network,
-    pub(crate) max_tokens: usize,
 }
 
 // === impl CrossEncoder ===
@@ -62,35 +43,20 @@ impl CrossEncoder {
         runtime: &Runtime,
         config: &InferenceConfig,
     ) -> Result<Self, Error> {
-        let mut info = Self::foretell(folder, model, digest)?;
-        let pairs = Pairs::load(folder, runtime, config, &mut info.made)?;
+        let info = PairInfo::foretell(folder, model, digest)?;
+        let pairs = Pairs::load(folder, info, runtime, config)?;
         if let Some(labels @ 2..) = pairs.network.width() {
             let problem = format!("it gives {labels} scores for a pair; a reranker gives one");
             return Err(InferenceError::unfit(pairs.network.path(), problem).into());
         }
-        let encoder = Self { pairs, info };
+        let encoder = Self { pairs };
         encoder.score("a", &["b"], Truncation::Right, &Cancel::default())?;
         Ok(encoder)
     }
 
-    /// What can be said of a model before it is loaded: all but version and device.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn foretell(
-        folder: &Folder,
-        model: impl Into<String>,
-        digest: impl Into<String>,
-    ) -> Result<RerankerInfo, Error> {
-        Ok(RerankerInfo {
-            made: provenance(model.into(), digest.into()),
-            max_tokens: ModelConfig::read(folder)?.max_tokens(folder)?,
-        })
-    }
-
     /// What is known of it.
-    pub const fn info(&self) -> &RerankerInfo {
-        &self.info
+    pub const fn info(&self) -> &PairInfo {
+        &self.pairs.info
     }
 
     /// Its tokenizer.
@@ -112,7 +78,7 @@ impl CrossEncoder {
     ) -> Result<Vec<Scored>, Error> {
         let pair = |place: usize| [(query, Input::Query), (passages[place], Input::Text(place))];
         let encoded = self.pairs.encode(passages.len(), cancel, |place| {
-            let most = self.pairs.max_tokens;
+            let most = self.pairs.info.max_tokens;
             self.pairs
                 .tokenizer
                 .encode_pair(pair(place), most, truncation, false)
@@ -135,53 +101,6 @@ impl CrossEncoder {
                 truncated: encoded[place].truncated,
             })
         })
-    }
-}
-
-// === impl Pairs ===
-
-impl Pairs {
-    pub(crate) fn load(
-        folder: &Folder,
-        runtime: &Runtime,
-        config: &InferenceConfig,
-        made: &mut Provenance,
-    ) -> Result<Self, Error> {
-        let tokenizer = Tokenizer::read(folder)?;
-        let max_tokens = ModelConfig::read(folder)?.max_tokens(folder)?;
-        let network = Network::open(folder, Wanted::Scores, runtime, config)?;
-        made.version.clone_from(&network.version);
-        made.device.clone_from(&network.device);
-        Ok(Self {
-            tokenizer,
-            network,
-            max_tokens,
-        })
-    }
-
-    pub(crate) fn encode(
-        &self,
-        count: usize,
-        cancel: &Cancel,
-        one: impl Fn(usize) -> Result<Encoded, Error> + Sync,
-    ) -> Result<Vec<Encoded>, Error> {
-        crew::each(count, self.network.sessions(), |place| {
-            if cancel.is_cancelled() {
-                return Err(InferenceError::Cancelled.into());
-            }
-            one(place)
-        })
-    }
-}
-
-pub(crate) fn provenance(model: String, digest: String) -> Provenance {
-    Provenance {
-        engine: crate::ENGINE,
-        version: String::new(),
-        model,
-        digest,
-        device: String::new(),
-        degraded: None,
     }
 }
 

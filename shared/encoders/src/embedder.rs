@@ -6,6 +6,7 @@ use polyphony_models::Provenance;
 use crate::error::{Error, Input};
 use crate::folder::Folder;
 use crate::network::{Network, Said, Wanted};
+use crate::pairs::provenance;
 use crate::pooling;
 use crate::settings::{Pooling, Settings};
 use crate::tokenizer::{Encoded, Tokenizer, Truncation};
@@ -234,14 +235,7 @@ impl Embedder {
 
 fn info(settings: &Settings, model: String, digest: String) -> EmbedderInfo {
     EmbedderInfo {
-        made: Provenance {
-            engine: crate::ENGINE,
-            version: String::new(),
-            model,
-            digest,
-            device: String::new(),
-            degraded: None,
-        },
+        made: provenance(model, digest),
         dimensions: settings.dimensions.unwrap_or(0),
         nested: settings.nested,
         max_tokens: settings.max_tokens,

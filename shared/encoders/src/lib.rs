@@ -16,19 +16,21 @@ mod embedder;
 mod error;
 mod folder;
 mod network;
+mod pairs;
 mod pooling;
 pub mod roster;
 mod settings;
 mod tokenizer;
 mod zero_shot;
 
-pub use cross_encoder::{CrossEncoder, RerankerInfo, Scored};
+pub use cross_encoder::{CrossEncoder, Scored};
 pub use embedder::{EmbedOptions, Embedded, Embedder, EmbedderInfo, Role};
 pub use error::{Error, Input, Problem};
 pub use folder::Folder;
+pub use pairs::PairInfo;
 pub use settings::Pooling;
 pub use tokenizer::{LONGEST_TEXT, Token, Tokenizer, Truncation};
-pub use zero_shot::{Fit, ZeroShot, ZeroShotInfo};
+pub use zero_shot::{Fit, ZeroShot};
 
 /// The engine's name, in the catalogue and in receipts.
 pub const ENGINE: &str = "bert";

@@ -4,7 +4,7 @@
 use polyphony_inference::{InferenceConfig, Runtime};
 use polyphony_models::{BoxError, Chosen, Installed, Loaded, ModelRef, Present, Residents, Roster, Store};
 
-use crate::{CrossEncoder, ENGINE, Embedder, EmbedderInfo, Folder, RerankerInfo, ZeroShot, ZeroShotInfo};
+use crate::{CrossEncoder, ENGINE, Embedder, EmbedderInfo, Folder, PairInfo, ZeroShot};
 
 /// The embedding models that can be asked for. Cheap to clone.
 pub type Embedders = Roster<Embedder, EmbedderInfo>;
@@ -13,13 +13,13 @@ pub type ChosenEmbedder = Chosen<Embedder>;
 /// An embedding model on disk, and what it is.
 pub type PresentEmbedder = Present<EmbedderInfo>;
 /// The cross-encoders that can be asked for. Cheap to clone.
-pub type Rerankers = Roster<CrossEncoder, RerankerInfo>;
+pub type Rerankers = Roster<CrossEncoder, PairInfo>;
 /// A cross-encoder in use.
 pub type ChosenReranker = Chosen<CrossEncoder>;
 /// A cross-encoder on disk, and what it is.
-pub type PresentReranker = Present<RerankerInfo>;
+pub type PresentReranker = Present<PairInfo>;
 /// The models for inference between sentences that can be asked for. Cheap to clone.
-pub type ZeroShots = Roster<ZeroShot, ZeroShotInfo>;
+pub type ZeroShots = Roster<ZeroShot, PairInfo>;
 /// A model for inference between sentences in use.
 pub type ChosenZeroShot = Chosen<ZeroShot>;
 
@@ -90,7 +90,7 @@ pub fn rerankers(
         |_| 0,
         |installed| {
             let (model, digest) = installed.names();
-            Ok(Some(CrossEncoder::foretell(&folder(installed)?, model, digest)?))
+            Ok(Some(PairInfo::foretell(&folder(installed)?, model, digest)?))
         },
         move |installed| {
             let (model, digest) = installed.names();
@@ -123,7 +123,7 @@ pub fn zero_shots(
             |_| 0,
             |installed| {
                 let (model, digest) = installed.names();
-                Ok(Some(ZeroShot::foretell(&folder(installed)?, model, digest)?))
+                Ok(Some(PairInfo::foretell(&folder(installed)?, model, digest)?))
             },
             move |installed| {
                 let (model, digest) = installed.names();

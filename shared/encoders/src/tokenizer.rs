@@ -109,12 +109,9 @@ impl Tokenizer {
     /// [`Error::Input`] for a text that is too large.
     pub fn known(&self, text: &str) -> Result<f32, Error> {
         let encoding = self.part(text, Input::Text(0))?;
-        let is_unknown = |id: &&u32| {
-            UNKNOWN
-                .iter()
-                .any(|name| self.inner.token_to_id(name) == Some(**id))
-        };
-        let unknown = encoding.get_ids().iter().filter(is_unknown).count();
+        let unknown = UNKNOWN.map(|name| self.inner.token_to_id(name));
+        let ids = encoding.get_ids().iter();
+        let unknown = ids.filter(|id| unknown.contains(&Some(**id))).count();
         Ok(1.0 - unknown as f32 / encoding.len().max(1) as f32)
     }
 

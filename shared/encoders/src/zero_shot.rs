@@ -2,12 +2,11 @@
 //! sentence about each label (Yin et al. 2019).
 
 use polyphony_inference::{Cancel, Error as InferenceError, InferenceConfig, Runtime};
-use polyphony_models::Provenance;
 
-use crate::cross_encoder::{Pairs, provenance};
 use crate::error::{Error, Input};
 use crate::folder::Folder;
 use crate::network::Said;
+use crate::pairs::{PairInfo, Pairs};
 use crate::settings::ModelConfig;
 use crate::tokenizer::Truncation;
 
@@ -17,16 +16,6 @@ pub struct ZeroShot {
     pairs: Pairs,
     entailment: usize,
     contradiction: usize,
-    info: ZeroShotInfo,
-}
-
-/// What is known of such a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZeroShotInfo {
-    /// With what the fits are found.
-    pub made: Provenance,
-    /// The most tokens of text and sentence together, with those that the model adds.
-    pub max_tokens: usize,
 }
 
 /// How a label fits.
@@ -52,7 +41,7 @@ impl ZeroShot {
         runtime: &Runtime,
         config: &InferenceConfig,
     ) -> Result<Self, Error> {
-        let mut info = Self::foretell(folder, model, digest)?;
+        let info = PairInfo::foretell(folder, model, digest)?;
         let labels = ModelConfig::read(folder)?.id2label.unwrap_or_default();
         let output = |name: &str| -> Result<usize, Error> {
             let found = labels.iter().find(|(_, label)| label.to_lowercase() == name);
@@ -62,35 +51,19 @@ impl ZeroShot {
             })
         };
         let (entailment, contradiction) = (output("entailment")?, output("contradiction")?);
-        let pairs = Pairs::load(folder, runtime, config, &mut info.made)?;
+        let pairs = Pairs::load(folder, info, runtime, config)?;
         let model = Self {
             pairs,
             entailment,
             contradiction,
-            info,
         };
         model.classify("a", &["b"], "{}", &Cancel::default())?;
         Ok(model)
     }
 
-    /// What can be said of a model before it is loaded: all but version and device.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn foretell(
-        folder: &Folder,
-        model: impl Into<String>,
-        digest: impl Into<String>,
-    ) -> Result<ZeroShotInfo, Error> {
-        Ok(ZeroShotInfo {
-            made: provenance(model.into(), digest.into()),
-            max_tokens: ModelConfig::read(folder)?.max_tokens(folder)?,
-        })
-    }
-
     /// What is known of it.
-    pub const fn info(&self) -> &ZeroShotInfo {
-        &self.info
+    pub const fn info(&self) -> &PairInfo {
+        &self.pairs.info
     }
 
     /// How each label fits, in their order. `sentence` says something about a label, which stands in the place of `{}`, as
@@ -108,7 +81,7 @@ impl ZeroShot {
         let encoded = self.pairs.encode(labels.len(), cancel, |place| {
             let about = sentence.replace("{}", labels[place]);
             let pair = [(text, Input::Text(0)), (about.as_str(), Input::Label(place))];
-            let most = self.pairs.max_tokens;
+            let most = self.pairs.info.max_tokens;
             self.pairs
                 .tokenizer
                 .encode_pair(pair, most, Truncation::Right, true)
@@ -122,8 +95,9 @@ impl ZeroShot {
                 let problem = "it gives fewer scores than its config.json has labels";
                 InferenceError::unfit(self.pairs.network.path(), problem)
             })?;
-            if entailed.is_nan() || contradicted.is_nan() {
-                return Err(Error::NotANumber("a score that is not a number"));
+            // Two that are infinite have no difference.
+            if !entailed.is_finite() || !contradicted.is_finite() {
+                return Err(Error::NotANumber("a score that is not finite"));
             }
             Ok((entailed, contradicted))
         })?;
