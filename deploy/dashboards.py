@@ -81,6 +81,15 @@ DASHBOARDS = {
         panel("Work for a page", "s", (f"{rate('polyphony_ocr_work_milliseconds_total', 'engine, source')} / {rate('polyphony_ocr_pages_total', 'engine, source')} / 1000", "{{engine}} {{source}}")),
         panel("Opening a page, 95th percentile", "s", ("histogram_quantile(0.95, sum by (le) (rate(polyphony_ocr_page_open_seconds_bucket[$__rate_interval])))", "open")),
     ),
+    "video": dashboard(
+        "video", "video",
+        panel("Videos in an hour", "short", ("sum by (model, state) (increase(polyphony_video_gen_videos_total[1h]))", "{{model}} {{state}}")),
+        panel("Videos that wait", "short", ("sum(polyphony_video_gen_waiting_videos)", "waiting")),
+        panel("Prompt to file, median and 95th percentile", "s", (quantile(0.5, "polyphony_video_gen_inference_seconds", "model"), "{{model}} median"), (quantile(0.95, "polyphony_video_gen_inference_seconds", "model"), "{{model}} 95th")),
+        panel("A denoising step, median", "s", (quantile(0.5, "polyphony_video_gen_step_seconds", "model"), "{{model}}")),
+        panel("Memory of the device", "bytes", ("max by (instance) (polyphony_video_gen_device_memory_bytes)", "{{instance}}")),
+        panel("Workers that died", "reqps", ("sum(rate(polyphony_video_gen_worker_deaths_total[$__rate_interval]))", "deaths")),
+    ),
     "knowledge": dashboard(
         "knowledge", "language models and retrieval",
         panel("Whole answer, 95th percentile", "s", (quantile(0.95, "gen_ai_server_request_duration_seconds", "gen_ai_request_model, upstream"), "{{gen_ai_request_model}} {{upstream}}")),

@@ -1,9 +1,12 @@
 """What single values do, the ways to give a pod a GPU among them."""
 
+import re
 import unittest
 
+import yaml
+
 import policy
-from chart import component, container, named, of_kind, pod, refusal, render
+from chart import CHART, ROOT, component, container, named, of_kind, pod, refusal, render
 
 
 def asr(**values):
@@ -65,7 +68,6 @@ class GpuModes(unittest.TestCase):
         })
 
     def test_the_four_cards_carry_what_they_should(self):
-        from chart import CHART
         objects = render(CHART / "values/four-24gb.yaml")
         cards = {card: set() for card in "0123"}
         shares, budgets = dict.fromkeys("0123", 0), dict.fromkeys("0123", 0)
@@ -138,6 +140,13 @@ class Values(unittest.TestCase):
         objects = render(values={"models": {"existingClaim": "weights"}})
         self.assertNotIn("models", [component(one) for one in of_kind(objects, "PersistentVolumeClaim")])
         self.assertIn("'claimName': 'weights'", str(named(objects, "Deployment", "asr")))
+
+    def test_the_values_in_the_docs_are_taken(self):
+        examples = re.findall(r"```yaml\n(services:.*?)```", (ROOT / "docs/deploy.md").read_text(), re.S)
+        self.assertTrue(examples)
+        for example in examples:
+            objects = render(values=yaml.safe_load(example))
+            self.assertEqual(policy.findings(objects), [])
 
     def test_labels_that_select_never_change(self):
         for workload in of_kind(render(), "Deployment"):

@@ -108,6 +108,11 @@ class Render(unittest.TestCase):
             host, _, port = cluster["endpoints"][0].rpartition(":")
             self.assertEqual(services[host], int(port), which)
 
+    def test_queues_are_in_postgres_for_every_service_that_has_one(self):
+        configs = policy.configs(render(values=EVERYTHING))
+        queues = {which for which in SERVICES if re.search("^polyphony-jobs", (ROOT / "services" / which / "Cargo.toml").read_text(), re.M)}
+        self.assertEqual({which for which in SERVICES if "url_file" in configs[which].get("jobs", {})}, queues)
+
     def test_what_is_off_is_nowhere(self):
         objects = render(values={"services": {"asr": {"enabled": False}}})
         self.assertNotIn("asr", {component(one) for one in objects})

@@ -101,7 +101,7 @@ class Images(unittest.TestCase):
 class Compose(unittest.TestCase):
     def config(self, *files):
         arguments = [argument for file in files for argument in ("--file", DEPLOY / file)]
-        code, output = run(COMPOSE, *arguments, "config", "--format", "json")
+        code, output = run(COMPOSE, *arguments, "--profile", "*", "config", "--format", "json")
         self.assertEqual(code, 0, output)
         return json.loads(output)["services"]
 
@@ -123,7 +123,7 @@ class Compose(unittest.TestCase):
     def test_gpus_are_reserved_by_number_and_never_by_index(self):
         services = self.config("compose.yaml", "compose.gpu.yaml")
         reserved = {name: service["deploy"]["resources"]["reservations"]["devices"] for name, service in services.items() if "deploy" in service}
-        self.assertEqual(set(reserved), {"asr", "align", "diar", "tts", "ocr", "analysis"})
+        self.assertEqual(set(reserved), {"asr", "align", "diar", "tts", "ocr", "analysis", "video-gen"})
         for devices in reserved.values():
             self.assertEqual(devices, [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}])
 

@@ -108,5 +108,10 @@
 {{- $_ := set $config "models" (mergeOverwrite $models $c.residency) -}}
 {{- $_ := set $config "inference" (mergeOverwrite (dict "device" ($c.onGpu | ternary "cuda" "cpu")) $c.inference) -}}
 {{- end -}}
+{{- $jobs := deepCopy $c.jobs -}}
+{{- if and $values.postgres.enabled (has .name (include "polyphony.queues" . | fromJsonArray)) -}}
+{{- $_ := set $jobs "url_file" "/etc/polyphony/secrets/postgres/url" -}}
+{{- end -}}
+{{- with $jobs -}}{{- $_ := set $config "jobs" . -}}{{- end -}}
 {{- include "polyphony.toml" (dict "path" list "value" $config) | trim -}}
 {{- end -}}

@@ -6,6 +6,11 @@
  "video-gen": 7008, "analysis": 7009}
 {{- end -}}
 
+{{/* Services with a queue of long work. */}}
+{{- define "polyphony.queues" -}}
+["video-gen"]
+{{- end -}}
+
 {{/* What the gateway routes to each service. What several answer goes to the first that is enabled. */}}
 {{- define "polyphony.routes" -}}
 {{- $routes := list -}}
