@@ -30,6 +30,23 @@ apt_packages() {
     die "apt-get could not install ${missing[*]}; is there a network?"
 }
 
+# apt_file PACKAGE PATH: one program of a Debian package into our `bin`, without installing the package.
+apt_file() {
+  local part="$POLYPHONY_HOME/$1.part" root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  rm -rf "$part"
+  mkdir -p "$part"
+  (
+    cd "$part"
+    # The lists may be old, or none.
+    apt-get download -qq "$1" >/dev/null 2>&1 ||
+      { "${root[@]}" apt-get update -qq && apt-get download -qq "$1" >/dev/null 2>&1; }
+  ) || die "apt-get could not download $1; is there a network? Or put ${2##*/} into $POLYPHONY_HOME/bin"
+  dpkg-deb --extract "$part"/*.deb "$part"
+  install "$part/$2" "$POLYPHONY_HOME/bin/"
+  rm -rf "$part"
+}
+
 # needs COMMAND REMEDY: stops with the remedy when the command is missing.
 needs() { command -v "$1" >/dev/null || die "$1 is missing: $2"; }
 
