@@ -7,12 +7,15 @@
 //! Prints a line of JSON for each run: seconds to the first audio, to all of it, of the processor, and of the audio.
 //! `first` stops at the first audio. The settings lie beside the voice, in `VOICE.onnx.json`.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use polyphony_inference::{InferenceConfig, Runtime};
+use polyphony_tts::ahead::{Ahead, Lead};
 use polyphony_tts::clauses::{Clauses, Cutting};
 use polyphony_tts::domain::{Cancel, Utterance};
 use polyphony_tts::engine::Engine;
@@ -44,7 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !engine.streams() {
         return Err("the voice cannot be cut into parts".into());
     }
-    let id = &engine.info().voices[0].id;
+    let engine: Arc<dyn Engine> = Arc::new(engine);
+    let id = engine.info().voices[0].id.as_str();
+    let rate = engine.info().sample_rate;
     let mut out = std::io::stdout();
     for _ in 0..runs {
         let (began, processor) = (Instant::now(), processor_seconds()?);
@@ -53,10 +58,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut clauses = Clauses::new(Cutting::STREAM);
         let mut over = clauses.push(&text);
         over.extend(clauses.flush());
-        for clause in over {
-            let spoken = engine.speak(&Utterance::new(id.as_str(), clause), &cancel, &mut |piece| {
+        let (mut over, mut ahead) = (VecDeque::from(over), None);
+        while let Some(clause) = over.pop_front() {
+            let (utterance, begun) = (Utterance::new(id, clause), ahead.take());
+            let mut lead = Lead::default();
+            let spoken = Ahead::speak(begun, &*engine, &utterance, &cancel, &mut |piece| {
                 first.get_or_insert_with(|| began.elapsed());
                 samples += piece.samples.len();
+                let enough = lead.add(piece.samples.len(), rate);
+                if let Some(next) = over.front().filter(|_| enough && ahead.is_none()) {
+                    ahead = Some(Ahead::begin(
+                        Arc::clone(&engine),
+                        Utterance::new(id, next.clone()),
+                    ));
+                }
                 if only_first {
                     cancel.cancel();
                 }

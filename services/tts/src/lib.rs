@@ -9,7 +9,7 @@
 //! A stream: [`grpc`](self) takes a place or refuses, reads the config and converts it; `casting` finds whose voice of
 //! which model speaks, loads it through [`synthesizers`], and asks whether it can do all that was asked for; a thread feeds
 //! the text to the [`session`], a state machine that cuts it into [`clauses`]; the [`engine`] speaks one after the
-//! other; `sound` resamples and encodes what it gives, and frames go out with the words that begin in them. The thread
+//! other, the next [`ahead`] of its turn; `sound` resamples and encodes what it gives, and frames go out with the words that begin in them. The thread
 //! looks for a cancel ten times in a second of audio. A whole text takes a worker and goes the same way in sentences.
 //!
 //! Text is plain or [`ssml`]; [`pronunciations`] and [`phones`] say how certain words are said. [`voices`] are a model's
@@ -17,6 +17,7 @@
 //!
 //! Engines never see gRPC; adapters never see models.
 
+pub mod ahead;
 mod casting;
 pub mod clauses;
 pub mod config;

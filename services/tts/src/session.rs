@@ -131,6 +131,14 @@ impl Session {
         Some(task)
     }
 
+    /// What is to be spoken next, whatever markers come before it.
+    pub fn next_speech(&self) -> Option<&Speech> {
+        self.tasks.iter().find_map(|task| match task {
+            Task::Speak(speech) => Some(speech),
+            Task::Marker(_) => None,
+        })
+    }
+
     /// Where the text begins that waits for the end of its clause, if some does.
     pub fn pending(&self) -> Option<u64> {
         self.clauses.is_pending().then(|| self.clauses.position())

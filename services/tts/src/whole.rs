@@ -1,5 +1,7 @@
 //! One whole text from input to encoded audio: what `Synthesize` does.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use polyphony_chassis::places::{Patience, Places, WorkerPlace};
@@ -9,6 +11,7 @@ use polyphony_wire::{Spent, wire_duration};
 use prost::Message as _;
 use tokio::task;
 
+use crate::ahead::Ahead;
 use crate::casting::{Cast, Casting};
 use crate::clauses::{Cutting, parts};
 use crate::convert::input::{Input, document, plain};
@@ -156,14 +159,21 @@ fn perform(
         length: Duration::ZERO,
     };
     let mut characters = 0;
-    for speech in speeches {
+    let (mut speeches, mut ahead) = (VecDeque::from(speeches), None);
+    while let Some(speech) = speeches.pop_front() {
         let engine = &cast.speakers[speech.speaker].synthesizer.engine;
         let utterance = cast.utterance(speech.speaker, speech.items);
         sound.begin(engine.info().sample_rate)?;
         let begin = sound.at(Duration::ZERO);
         let mut failed = Ok(());
         let mut full = false;
-        let spoke = engine.speak(&utterance, cancel, &mut |piece| {
+        let begun = ahead.take();
+        let spoke = Ahead::speak(begun, &**engine, &utterance, cancel, &mut |piece| {
+            if let Some(next) = speeches.front().filter(|_| ahead.is_none()) {
+                let engine = Arc::clone(&cast.speakers[next.speaker].synthesizer.engine);
+                let utterance = cast.utterance(next.speaker, next.items.clone());
+                ahead = Some(Ahead::begin(engine, utterance));
+            }
             let Piece {
                 samples,
                 words,

@@ -16,6 +16,7 @@ use super::frames::Frames;
 use super::progress::{Now, Spoken};
 use super::reply::Reply;
 use super::stream::{Hush, Sent};
+use crate::ahead::{Ahead, Lead};
 use crate::casting::Cast;
 use crate::convert::input::{Input, Limit, document, plain};
 use crate::convert::response;
@@ -41,6 +42,8 @@ pub(super) struct Worker {
     spoken: Spoken,
     /// What is spoken now, if anything.
     now: Option<Now>,
+    /// What is made already of what is spoken next.
+    ahead: Option<Ahead>,
     hush: Arc<Hush>,
     busy: Duration,
     _place: StreamPlace,
@@ -77,6 +80,7 @@ impl Worker {
             closing: None,
             spoken: Spoken::default(),
             now: None,
+            ahead: None,
             hush,
             busy: Duration::ZERO,
             _place: place,
@@ -210,6 +214,7 @@ impl Worker {
     /// Drops what is not spoken yet, and stops what is.
     fn cancel(&mut self) -> Result<(), Stop> {
         self.session.cancel();
+        self.ahead = None;
         let length = self.sound.length();
         if let Some(now) = self.now.as_mut() {
             self.spoken.add(now.cut(length));
@@ -236,9 +241,14 @@ impl Worker {
         self.now = Some(Now::new(stop.clone(), began));
         let rate = engine.info().sample_rate;
         let mut given = Ok(());
-        let spoke = engine.speak(&utterance, &stop, &mut |piece| {
+        let (ahead, mut lead) = (self.ahead.take(), Lead::default());
+        let spoke = Ahead::speak(ahead, &*engine, &utterance, &stop, &mut |piece| {
+            let enough = lead.add(piece.samples.len(), rate);
             if given.is_ok() {
                 given = self.give(piece, rate, commands);
+            }
+            if given.is_ok() && enough && self.ahead.is_none() {
+                self.go_ahead();
             }
             if given.is_err() {
                 stop.cancel();
@@ -260,6 +270,16 @@ impl Worker {
             characters,
         });
         Ok(())
+    }
+
+    /// Begins what is spoken next, if it is known.
+    fn go_ahead(&mut self) {
+        let Some(next) = self.session.next_speech() else {
+            return;
+        };
+        let utterance = self.cast.utterance(next.speaker, next.items.clone());
+        let engine = Arc::clone(&self.cast.speakers[next.speaker].synthesizer.engine);
+        self.ahead = Some(Ahead::begin(engine, utterance));
     }
 
     /// Sends a piece of audio step by step, looking for a cancel before each.

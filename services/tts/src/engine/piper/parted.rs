@@ -1,6 +1,6 @@
 //! A graph in five parts, on windows: what it costs to hear the beginning early is small.
 //!
-//! Text and prior run once, on all cores. The flow runs on a few long segments, since it sees far; the decoder on windows
+//! Text and prior run once. The flow runs on a few long segments, since it sees far; the decoder on windows
 //! of frames, short ones first, several at once. Each has as much of its neighbours as it can see, so that what comes
 //! out is what the whole would give.
 
@@ -77,11 +77,6 @@ impl Parted {
         let parts = graph
             .split(&ends, &given)
             .ok_or_else(|| unfit("its parts do not hang together"))?;
-        // Nothing runs beside the first two, so they may have all threads.
-        let wide = SessionSettings {
-            threads: settings.threads.saturating_mul(sessions),
-            ..settings
-        };
         let mut stages: Vec<Stage> = Vec::new();
         for part in &parts {
             let known = |name: &str| {
@@ -96,7 +91,6 @@ impl Parted {
             let model = graph
                 .model(part, known)
                 .ok_or_else(|| unfit("a part wants what has no known type"))?;
-            let settings = if stages.len() < 2 { wide } else { settings };
             stages.push(Stage::open(runtime, path, Some(&model), settings, sessions)?);
         }
         let [text, expand, flow, upper, lower] =
@@ -365,9 +359,9 @@ const MOST_FRAMES: usize = 60_000;
 fn normal(chance: &mut fastrand::Rng, count: usize) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(count + 1);
     while numbers.len() < count {
-        let radius = (-2.0 * (1.0 - chance.f64()).ln()).sqrt();
-        let (sine, cosine) = (std::f64::consts::TAU * chance.f64()).sin_cos();
-        numbers.extend([(radius * cosine) as f32, (radius * sine) as f32]);
+        let radius = (-2.0 * (1.0 - chance.f32()).ln()).sqrt();
+        let (sine, cosine) = (std::f32::consts::TAU * chance.f32()).sin_cos();
+        numbers.extend([radius * cosine, radius * sine]);
     }
     numbers.truncate(count);
     numbers

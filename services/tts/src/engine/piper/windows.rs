@@ -12,12 +12,12 @@ use crate::domain::Cancel;
 /// The frames of the first window, which somebody waits for: 0.28 s of a usual voice.
 const FIRST: usize = 24;
 /// The frames of the second, so that it is there before the first is over.
-const SECOND: usize = 48;
+const SECOND: usize = 64;
 /// The frames of the longest window: what goes through the decoder at once should stay near the processor, and each
 /// window makes again what it sees of its neighbours.
-const LONGEST: usize = 192;
+const LONGEST: usize = 256;
 /// The frames of the longest segment: the windows behind it wait for all of it, while the first is heard.
-const LONGEST_SEGMENT: usize = 320;
+const LONGEST_SEGMENT: usize = 480;
 /// How often who waits for a segment looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -241,12 +241,12 @@ mod tests {
 
     #[test]
     fn windows_grow_and_cover_all_frames() {
-        assert_eq!(windows(500, 1), [0..24, 24..72, 72..214, 214..357, 357..500]);
+        assert_eq!(windows(600, 1), [0..24, 24..88, 88..344, 344..600]);
         assert_eq!(
-            windows(500, 2),
-            [0..24, 24..72, 72..179, 179..286, 286..393, 393..500]
+            windows(700, 2),
+            [0..24, 24..88, 88..241, 241..394, 394..547, 547..700]
         );
-        assert_eq!(windows(130, 8), [0..24, 24..72, 72..101, 101..130]);
+        assert_eq!(windows(200, 8), [0..24, 24..88, 88..144, 144..200]);
         assert_eq!(windows(5, 2), vec![0..5]);
         assert!(windows(0, 2).is_empty());
     }
@@ -329,7 +329,7 @@ mod tests {
         for width in [1, 2] {
             let (all, done) = made(width, Some(100), &Cancel::default());
             assert!(matches!(done, Err(Error::Unfit { .. })));
-            assert!(all.len() <= 72);
+            assert!(all.len() <= 88);
         }
         let jobs = jobs(SEEN, 2);
         let broken = |_: Range<usize>| Err(Error::unfit("x", "broken"));
