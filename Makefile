@@ -48,7 +48,8 @@ EXAMPLES := --package polyphony-inference --example vad_probabilities \
 	--package polyphony-analysis --example features --example pitch --example stems \
 	--package polyphony-diar --example diarize --package polyphony-llm-proxy --example upstream \
 	--package polyphony-ocr --example read --package polyphony-tts --example speak \
-	--package polyphony-encoders --example embed --package polyphony-rag --example retrieve
+	--package polyphony-encoders --example embed --package polyphony-rag --example retrieve \
+	--package polyphony-doctype --example classify
 PYTHON = "$(POLYPHONY_HOME)/bench/bin/python"
 BUILT = $(CARGO_TARGET_DIR)/release
 
@@ -80,6 +81,7 @@ eval: setup setup-bench ## Score every engine against ground truth: make eval DA
 	$(PYTHON) tests/eval/align.py --data "$(DATA)"
 	$(PYTHON) tests/eval/diar.py --data "$(DATA)/diarization"
 	$(PYTHON) tests/eval/ocr.py --data "$(DATA)/ocr" --ours "$(BUILT)/examples/read"
+	$(PYTHON) tests/eval/doctype.py --data "$(DATA)" --ours "$(BUILT)/examples/classify"
 	$(PYTHON) tests/eval/ir.py --data "$(DATA)/ir"
 	$(PYTHON) tests/eval/pitch.py --data "$(DATA)/pitch"
 	$(PYTHON) tests/eval/separation.py --data "$(DATA)/separation"

@@ -15,7 +15,9 @@ from peer import envoy_command
 from procs import accepts, free_port, machine, release, rss_mb, running
 
 SETTLE_SECONDS = 1.0
-SERVICES = {name: f"polyphony.{name}.v1.{name.capitalize()}Service" for name in ("asr", "align", "diar", "tts", "ocr", "analysis")}
+# By program: its package, and keys beside its ports.
+SERVICES = {name: (name, {}) for name in ("asr", "align", "diar", "tts", "ocr", "analysis", "rag")}
+SERVICES["llm-proxy"] = ("llm", {"http.listen": "127.0.0.1:0", "discover": "false"})
 
 
 def serving(address: str, service: str) -> bool:
@@ -44,10 +46,13 @@ def main() -> None:
     results: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
-            for name, service in SERVICES.items():
+            for name, (package, keys) in SERVICES.items():
                 address = f"127.0.0.1:{free_port()}"
-                keys = {"listen": address, "admin": "127.0.0.1:0"}
-                sets = [part for key, value in keys.items() for part in ("--set", f"{name}.server.{key}={value}")]
+                service = f"polyphony.{package}.v1.{package.capitalize()}Service"
+                keys = {"server.listen": address, "server.admin": "127.0.0.1:0", **keys}
+                if name == "rag":
+                    keys["data_dir"] = folder
+                sets = [part for key, value in keys.items() for part in ("--set", f"{name}.{key}={value}")]
                 row = measure([str(release(f"polyphony-{name}")), *sets], lambda: serving(address, service))
                 results.setdefault(f"{name}, no model in memory: to SERVING", []).append(row)
 
