@@ -66,6 +66,8 @@ pub(crate) struct Completed {
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) ask: Arc<Ask>,
+    /// What the names of its fields begin with, as "chat.".
+    pub(crate) path: &'static str,
     pub(crate) preference: Preference,
     /// Whether the cache may be used; none: as configured, at temperature 0.
     pub(crate) cache: Option<bool>,
@@ -84,6 +86,7 @@ pub(crate) type Out = mpsc::Sender<Result<Told, Fault>>;
 struct Conversation<'a> {
     proxy: &'a Proxy,
     ask: &'a Ask,
+    path: &'static str,
     id: &'a str,
     out: &'a Out,
 }
@@ -134,6 +137,7 @@ async fn answer(proxy: &Proxy, job: &Job, out: &Out, began: Instant) -> Result<(
     let conversation = Conversation {
         proxy,
         ask: &job.ask,
+        path: job.path,
         id: &job.id,
         out,
     };
@@ -324,7 +328,7 @@ impl Call for Conversation<'_> {
     type Opened = (Chunks, Chunk);
 
     fn request(&self, upstream: &Upstream, there: &str) -> Result<Outgoing, Fault> {
-        let body = dialect::chat::body(upstream, there, self.ask)?;
+        let body = dialect::chat::body(upstream, there, self.ask, self.path)?;
         let mut outgoing = Outgoing::post(dialect::chat::PATH, body);
         if let Ok(id) = HeaderValue::from_str(self.id) {
             outgoing.headers.insert(REQUEST_ID, id);

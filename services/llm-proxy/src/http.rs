@@ -131,7 +131,11 @@ async fn route(
             .to_owned(),
     };
     if endpoint == Endpoint::Embeddings
-        && let Some(answer) = embeddings::here(proxy, &caller, &body).await?
+        && let Some(answer) = timeout_at(deadline, embeddings::here(proxy, &caller, &body))
+            .await
+            .map_err(|_| Error::Late {
+                during: "the texts were still being embedded",
+            })??
     {
         return Ok(answer);
     }

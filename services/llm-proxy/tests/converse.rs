@@ -97,6 +97,24 @@ async fn forecaster() -> Upstream {
 }
 
 #[tokio::test]
+async fn what_an_upstream_does_not_honour_is_named_by_its_place_in_the_stream() {
+    let upstream = forecaster().await;
+    let served = before(Kind::Openai, &upstream).await;
+    let mut open = open(&served).await;
+    let mut chat = weather();
+    chat.sampling = Some(pb::SamplingParams {
+        top_k: Some(5),
+        ..Default::default()
+    });
+    open.send(Request::Chat(chat)).await;
+    let status = open.failed().await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let details = tonic_types::StatusExt::get_error_details(&status);
+    let field = &details.bad_request().expect("details").field_violations[0].field;
+    assert_eq!(field, "chat.sampling.top_k");
+}
+
+#[tokio::test]
 async fn results_of_tools_and_further_messages_go_on_with_the_conversation() {
     let upstream = forecaster().await;
     let served = before(Kind::Vllm, &upstream).await;

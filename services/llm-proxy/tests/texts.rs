@@ -147,6 +147,23 @@ async fn scores_are_between_zero_and_one_unless_raw_ones_are_asked_for() {
 }
 
 #[tokio::test]
+async fn many_continuations_leave_room_in_the_queue_for_others() {
+    let upstream = server().await;
+    let mut config = config(&[("one", Kind::Vllm, upstream.address)]);
+    let one = config.upstreams.get_mut("one").expect("configured");
+    (one.max_in_flight, one.max_queue) = (1, 20);
+    let served = served(config).await;
+    let request = pb::ScoreRequest {
+        model: "m".to_owned(),
+        prompt: "The sky".to_owned(),
+        candidates: vec![" blue".to_owned(); 100],
+        ..Default::default()
+    };
+    let scored = served.client.clone().score(request).await.expect("scored");
+    assert_eq!(scored.into_inner().scores.len(), 100);
+}
+
+#[tokio::test]
 async fn likelihoods_and_tokens_are_those_of_the_text_that_was_sent() {
     let upstream = server().await;
     let served = before(Kind::Vllm, &upstream).await;

@@ -21,6 +21,8 @@ pub(crate) struct Asked {
     pub(crate) cache: Option<bool>,
     /// A UUID in small letters; empty: none.
     pub(crate) request_id: String,
+    /// What the names of its fields begin with, as "chat.".
+    pub(crate) path: &'static str,
 }
 
 const MOST_MESSAGES: usize = 10_000;
@@ -88,6 +90,7 @@ impl Asked {
             preference,
             cache: enable_cache,
             request_id,
+            path,
         })
     }
 }

@@ -14,12 +14,17 @@ pub(crate) const PATH: &str = "/v1/chat/completions";
 /// vLLM has `structured_outputs` since then, and `guided_*` before.
 const STRUCTURED_OUTPUTS: (u32, u32) = (0, 11);
 
-/// The body of the request.
+/// The body of the request, whose fields are named with `path` before them where they are refused.
 ///
 /// # Errors
 /// INVALID_ARGUMENT with every field that the upstream does not honour.
-pub(crate) fn body(upstream: &Upstream, model: &str, ask: &Ask) -> Result<Vec<u8>, Fault> {
-    refuse(upstream, ask)?;
+pub(crate) fn body(
+    upstream: &Upstream,
+    model: &str,
+    ask: &Ask,
+    path: &'static str,
+) -> Result<Vec<u8>, Fault> {
+    refuse(upstream, ask, path)?;
     let mut body = Map::new();
     let mut put = |key: &str, value: Value| body.insert(key.to_owned(), value);
     put("model", model.into());
@@ -113,7 +118,7 @@ pub(crate) fn body(upstream: &Upstream, model: &str, ask: &Ask) -> Result<Vec<u8
 }
 
 /// Refuses what is set and not honoured, all of it.
-fn refuse(upstream: &Upstream, ask: &Ask) -> Result<(), Fault> {
+fn refuse(upstream: &Upstream, ask: &Ask, path: &'static str) -> Result<(), Fault> {
     let Ask {
         model: _,
         messages,
@@ -175,7 +180,7 @@ fn refuse(upstream: &Upstream, ask: &Ask) -> Result<(), Fault> {
             }
         }
     }
-    let mut refusals = polyphony_wire::Refusals::at("");
+    let mut refusals = polyphony_wire::Refusals::at(path);
     for (field, path) in set {
         if !honours(upstream, field) {
             let (name, kind) = (&upstream.name, upstream.kind);

@@ -76,9 +76,11 @@ pub(super) fn job(call: &Call, asked: Asked) -> Job {
         preference,
         cache,
         request_id: _,
+        path,
     } = asked;
     Job {
         ask: Arc::new(ask),
+        path,
         preference,
         cache,
         who: call.who.clone(),

@@ -3,6 +3,7 @@
 mod spans;
 mod tokens;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use polyphony_encoders::{EmbedOptions, Embedder, Role, Truncation};
 use polyphony_error::Fault;
 use polyphony_models::Chosen;
@@ -22,6 +23,8 @@ pub(super) use tokens::{detokenize, tokenize};
 const MOST_INPUTS: usize = 2_048;
 const MOST_DOCUMENTS: usize = 1_000;
 const MOST_CANDIDATES: usize = 256;
+/// Continuations of one call that are asked about at once; the others wait for them, not for places at the upstream.
+const SCORED_AT_ONCE: usize = 16;
 
 fn question<'a>(call: &'a Call, model: &'a str, kind: ModelKind) -> Question<'a> {
     Question {
@@ -324,7 +327,7 @@ pub(super) async fn score(
     }
     refusals.finish()?;
     let skip = prompt.chars().count();
-    let asked = candidates.iter().map(|candidate| {
+    let asked = candidates.into_iter().map(|candidate| {
         let text = format!("{prompt}{candidate}");
         let (call, model) = (&call, &model);
         async move {
@@ -339,10 +342,10 @@ pub(super) async fn score(
         }
     });
     let mut all = Usage::default();
-    let mut scores = Vec::with_capacity(candidates.len());
+    let mut scores = Vec::with_capacity(asked.len());
     let mut last = None;
-    for scored in futures_util::future::try_join_all(asked).await? {
-        let (tokens, usage, way, times) = scored;
+    let mut scored = stream::iter(asked).buffered(SCORED_AT_ONCE);
+    while let Some((tokens, usage, way, times)) = scored.try_next().await? {
         all.prompt_tokens = add(all.prompt_tokens, usage.prompt_tokens);
         scores.push(candidate(
             tokens,

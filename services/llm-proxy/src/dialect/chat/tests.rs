@@ -32,7 +32,7 @@ fn ask() -> Ask {
 }
 
 fn written(kind: Kind, ask: &Ask) -> Result<Value, Vec<String>> {
-    match body(&upstream(kind), "m", ask) {
+    match body(&upstream(kind), "m", ask, "") {
         Ok(body) => Ok(serde_json::from_slice(&body).expect("JSON")),
         Err(fault) => Err(fault
             .violations
@@ -136,7 +136,7 @@ fn an_old_vllm_is_spoken_to_in_its_own_words() {
         constraint: Some(Constraint::Regex("x".to_owned())),
         ..ask()
     };
-    let body: Value = serde_json::from_slice(&body(&old, "m", &ask).expect("written")).expect("JSON");
+    let body: Value = serde_json::from_slice(&body(&old, "m", &ask, "").expect("written")).expect("JSON");
     assert_eq!(body["guided_regex"], "x");
 }
 
@@ -188,7 +188,8 @@ fn what_the_operator_says_is_honoured() {
         max_tokens: Some(9),
         ..Sampling::default()
     };
-    let body: Value = serde_json::from_slice(&body(&upstream, "m", &ask).expect("written")).expect("JSON");
+    let body: Value =
+        serde_json::from_slice(&body(&upstream, "m", &ask, "").expect("written")).expect("JSON");
     assert_eq!(
         (&body["top_k"], &body["max_completion_tokens"]),
         (&json!(1), &json!(9))
