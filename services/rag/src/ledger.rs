@@ -27,7 +27,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 use tokio::sync::Semaphore;
 
-pub(crate) use archives::Snapshot;
+pub(crate) use archives::{Shown, Snapshot};
 pub(crate) use documents::{Admission, Listing, Submitted, Wanted};
 #[cfg(test)]
 pub(crate) use passages::About;

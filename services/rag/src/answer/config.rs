@@ -12,7 +12,8 @@ pub struct AnswerConfig {
     /// How many tokens of passages a model is given. Passages beyond that are cut to the sentences that matter.
     /// Default: 2,048.
     pub context_tokens: usize,
-    /// An answer that its sources bear out less than this is held back, 0 to 1. Default: 0.2.
+    /// An answer that its sources bear out less than this is LOW_GROUNDING at its end, whatever of it was streamed, 0 to 1.
+    /// Default: 0.2.
     pub min_grounding: f32,
     /// How long the first word of a model is waited for; then the documents answer. Default: 30 s.
     pub first_word_timeout: HumanDuration,

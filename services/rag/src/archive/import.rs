@@ -13,7 +13,7 @@ use polyphony_error::{Fault, Kind};
 use super::format::{self, End, Frame, MAGIC, Manifest, broken};
 use crate::domain::{Chunking, NewSpace, Passage, PassageId, Space};
 use crate::engine::{Embed, Side};
-use crate::ledger::{NewPassage, Request};
+use crate::ledger::{NewPassage, Request, Shown};
 use crate::staging::{Kept, Upload};
 use crate::store::{blocking, owner};
 use crate::{Error, Scope, Store};
@@ -105,10 +105,12 @@ impl Store {
             kind: "import_space",
             digest: format!("{id} {}", end.digest),
         };
+        // In this order: the same request, sent twice, may show its space between the two.
+        let is_taken = self.ledger().owned(caller, &id).await.is_ok();
         if let Some(space) = self.ledger().imported(&owner, &request).await? {
             return Ok(space);
         }
-        if self.ledger().owned(caller, &id).await.is_ok() {
+        if is_taken {
             let text = format!("spaces/{id} is there already; choose another space_id");
             return Err(Fault::new(Kind::AlreadyExists, "SPACE_EXISTS", text).into());
         }
@@ -126,9 +128,13 @@ impl Store {
         if let Some(scope) = &hidden.scope {
             self.import_into(scope, reading).await?;
         }
-        let space = self.ledger().show_imported(key, &owner, &id, &request).await?;
-        hidden.scope = None;
-        Ok(space)
+        match self.ledger().show_imported(key, &owner, &id, &request).await? {
+            Shown::Now(space) => {
+                hidden.scope = None;
+                Ok(space)
+            }
+            Shown::Before(space) => Ok(space),
+        }
     }
 
     async fn import_into(&self, scope: &Scope, mut reading: Reading) -> Result<(), Error> {

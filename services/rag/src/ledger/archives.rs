@@ -25,6 +25,15 @@ pub(crate) struct Snapshot {
     _permit: OwnedSemaphorePermit,
 }
 
+/// The space of an import.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// It is the one that was hidden.
+    Now(Space),
+    /// The same request has shown another; the hidden one is of no use.
+    Before(Space),
+}
+
 /// When an archive may be done.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(30);
 
@@ -174,7 +183,7 @@ impl Ledger {
         writing.commit().await.map_err(importing())
     }
 
-    /// Shows a hidden space that is whole.
+    /// Shows a hidden space that is whole; or gives the one that the same request, sent twice, has shown meanwhile.
     ///
     /// # Errors
     /// ALREADY_EXISTS when the name was taken meanwhile.
@@ -184,9 +193,13 @@ impl Ledger {
         owner: &str,
         id: &str,
         request: &Request,
-    ) -> Result<Space, Error> {
+    ) -> Result<Shown, Error> {
         let showing = || Error::ledger("showing a space");
         let mut writing = self.begin().await?;
+        if let Some(id) = request.answered(&mut writing, owner).await? {
+            let space = space_of(&mut writing, owner, &id).await?;
+            return space.map(Shown::Before).ok_or_else(|| unknown(&id));
+        }
         if space_of(&mut writing, owner, id).await?.is_some() {
             let text = format!("spaces/{id} was made meanwhile; choose another space_id");
             return Err(Fault::new(Kind::AlreadyExists, "SPACE_EXISTS", text).into());
@@ -202,6 +215,6 @@ impl Ledger {
             .await?
             .ok_or_else(|| unknown(id))?;
         writing.commit().await.map_err(showing())?;
-        Ok(space)
+        Ok(Shown::Now(space))
     }
 }

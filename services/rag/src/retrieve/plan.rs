@@ -48,7 +48,8 @@ impl Plan {
             None => store.models().ranker(&asked.rerank_model).await?,
         };
         // A page needs at least its own number of candidates.
-        let candidates = asked.candidates.unwrap_or(CANDIDATES);
+        let page_size = u32::try_from(query.page_size).unwrap_or(u32::MAX);
+        let candidates = asked.candidates.unwrap_or(CANDIDATES.max(page_size));
         let rule = Rule {
             fusion: asked.fusion,
             dense_weight: asked.dense_weight,

@@ -19,6 +19,9 @@ const BATCH: usize = 2_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 
+/// So often requests that are too old to be asked again are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
 /// What an earlier process has left.
 #[derive(Debug)]
 pub(super) struct Left {
@@ -42,7 +45,6 @@ impl Store {
         known.sort_unstable();
         let lexical = self.lexical().clone();
         blocking(move || lexical.retain(&known)).await?;
-        self.ledger().forget_requests().await?;
         let half = self.ledger().half_indexed().await?.into_iter();
         let going = self.ledger().gone().await?.into_iter();
         let mut seen = HashSet::new();
@@ -66,6 +68,7 @@ impl Store {
         for _ in 0..self.config().workers() {
             self.tasks().spawn(worker::run(self.clone()));
         }
+        self.tasks().spawn(forget(self.clone()));
         let store = self.clone();
         let left: Arc<[i64]> = spaces.into();
         self.tasks().spawn(async move {
@@ -297,6 +300,20 @@ impl Store {
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+}
+
+/// Forgets requests that are too old to be asked again, now and then.
+async fn forget(store: Store) {
+    loop {
+        if let Err(error) = store.ledger().forget_requests().await {
+            let error = polyphony_error::chain(&error).to_string();
+            tracing::warn!(error, "old requests are not forgotten yet");
+        }
+        tokio::select! {
+            () = store.stop().cancelled() => return,
+            () = tokio::time::sleep(FORGET_EVERY) => {}
         }
     }
 }

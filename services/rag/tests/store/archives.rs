@@ -165,6 +165,29 @@ async fn what_is_not_whole_makes_no_space() {
 }
 
 #[tokio::test]
+async fn an_import_that_is_sent_twice_at_once_makes_one_space() {
+    let folder = quick();
+    let caller = caller("books");
+    let store = open(folder.path()).await;
+    let scope = filled(&store, &caller).await;
+    let (bytes, end) = export(&store, &scope, false).await;
+    let sent = async || {
+        let mut upload = store.upload_archive().unwrap();
+        upload.write(&bytes).unwrap();
+        let request = "123e4567-e89b-42d3-a456-426614174000";
+        store
+            .import(&caller, Some("twice"), request, upload.finish().unwrap(), &end)
+            .await
+            .unwrap()
+    };
+    let (one, other) = tokio::join!(sent(), sent());
+    assert_eq!((one.id.as_str(), one.documents), ("twice", 60));
+    assert_eq!((one.created, one.id), (other.created, other.id));
+    at_rest(&store, &store.scope(&caller, "twice").await.unwrap()).await;
+    store.close().await;
+}
+
+#[tokio::test]
 async fn an_archive_shows_the_space_at_one_moment() {
     let folder = quick();
     let caller = caller("books");

@@ -201,6 +201,26 @@ async fn scores_are_the_sum_of_their_parts_whatever_made_the_order() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_longer_than_usual_is_filled() {
+    let folder = quick();
+    let store = open(folder.path()).await;
+    let scope = space(&store, &caller("books"), "library").await;
+    let text: Vec<String> = (0..150).map(|at| format!("whale {at}")).collect();
+    ingest(&store, &scope, vec![(head("a"), &text.join("\n"))]).await;
+    for fusion in [Fusion::LexicalOnly, Fusion::DenseOnly] {
+        let mut query = with("whale", fusion);
+        query.page_size = 150;
+        let found = search(&store, &scope, &query).await;
+        assert_eq!(
+            (found.hits.len(), found.next_page.as_str()),
+            (150, ""),
+            "{fusion:?}"
+        );
+    }
+    store.close().await;
+}
+
+#[tokio::test]
 async fn bad_queries_are_refused_by_their_field() {
     let folder = quick();
     let store = open(folder.path()).await;
