@@ -83,6 +83,24 @@ impl Held {
         })
     }
 
+    /// Whether somebody wants it to stop, as far as this process has heard.
+    pub fn is_cancelled(&self) -> bool {
+        self.queue.asked().contains(&self.job.id)
+    }
+
+    /// Completes when somebody wants it to stop: stop, then say so with [`stopped`](Self::stopped).
+    pub async fn cancelled(&self) {
+        let mut changes = self.queue.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if self.is_cancelled() {
+                return;
+            }
+            // The queue is ours, and lives.
+            drop(changes.changed().await);
+        }
+    }
+
     /// Prepares ([`State::Loading`]) or works ([`State::Running`]) now; any other state changes nothing.
     ///
     /// # Errors
@@ -173,5 +191,6 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.queue.said().remove(&self.job.id);
+        self.queue.asked().remove(&self.job.id);
     }
 }

@@ -113,8 +113,6 @@ pub struct NewJob {
     pub cost: Duration,
     /// It fails when it is not done so long after its submission.
     pub deadline: Option<Duration>,
-    /// It is done as soon as it is submitted, and this is its result.
-    pub result: Option<Vec<u8>>,
 }
 
 // === impl State ===
@@ -201,7 +199,6 @@ impl NewJob {
             progress: Vec::new(),
             cost: Duration::ZERO,
             deadline: None,
-            result: None,
         }
     }
 }

@@ -5,7 +5,7 @@ mod rows;
 mod submit;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     artifacts: Artifacts,
     /// What holders of this process said last, which the database hears of with the next heartbeat.
     said: Mutex<HashMap<String, Vec<u8>>>,
+    /// Jobs that are held and wanted to stop, as far as this process has heard.
+    asked: Mutex<HashSet<String>>,
     /// Counts changes.
     changes: watch::Sender<u64>,
 }
@@ -111,6 +113,7 @@ impl Queue {
                 clock,
                 artifacts,
                 said: Mutex::default(),
+                asked: Mutex::default(),
                 changes: watch::Sender::new(0),
             }),
             _keeper: None,
@@ -149,10 +152,11 @@ impl Queue {
 
     /// Completes when something changed here, or after a while: then [`claim`](Self::claim) may find a job.
     pub async fn changed(&self) {
-        /// Another process may have submitted it.
-        const LOOK: Duration = Duration::from_secs(1);
+        // Where the queue is shared, another process may have submitted it.
+        let alone = self.inner.database.is_ours_alone();
+        let look = Duration::from_secs(if alone { 5 } else { 1 });
         let mut changes = self.inner.changes.subscribe();
-        drop(tokio::time::timeout(LOOK, changes.changed()).await);
+        drop(tokio::time::timeout(look, changes.changed()).await);
     }
 
     /// Counts changes; whoever has it can wait for the next without missing one.
@@ -160,8 +164,8 @@ impl Queue {
         self.inner.changes.subscribe()
     }
 
-    /// Asks a job of one of these owners to stop. One that waits is cancelled at once; of one that is held this is heard
-    /// with its next heartbeat, and it is over when its holder says so. To ask twice changes nothing.
+    /// Asks a job of one of these owners to stop. One that waits is cancelled at once; one that is held hears of it
+    /// ([`Held::cancelled`]), in another process with its next heartbeat, and is over when its holder says so. To ask twice changes nothing.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Over`].
@@ -217,6 +221,10 @@ impl Inner {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn asked(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Applies a rule to a job, with what it says of its progress.
     ///
     /// # Errors
@@ -270,6 +278,9 @@ impl Inner {
                 .map_err(changing())?;
         }
         writing.commit().await.map_err(changing())?;
+        if job.cancelling {
+            self.asked().insert(id.to_owned());
+        }
         self.told();
         Ok(job)
     }

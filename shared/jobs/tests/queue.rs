@@ -229,6 +229,7 @@ async fn a_cancelled_job_is_over_when_its_holder_says_so() {
         State::Cancelled
     );
     assert!(queue.cancel(&running.id, ME).await.expect("runs").cancelling);
+    held.cancelled().await;
     assert!(held.beat().await.expect("held").cancelled);
     assert!(matches!(
         queue.delete(&running.id, ME).await,

@@ -29,9 +29,6 @@ impl Queue {
         let inner = &self.inner;
         fits("the request", new.payload.len(), inner.terms.max_payload)?;
         fits("the progress", new.progress.len(), MOST_PROGRESS)?;
-        if let Some(result) = &new.result {
-            fits("the result", result.len(), inner.terms.max_result)?;
-        }
         let artifacts = inner.artifacts.clone();
         let room = task::spawn_blocking(move || artifacts.check_room());
         room.await.map_err(|_| Error::Lost)??;
@@ -55,9 +52,7 @@ impl Inner {
                 known: true,
             });
         }
-        if new.result.is_none() {
-            self.check_queue(&mut writing).await?;
-        }
+        self.check_queue(&mut writing).await?;
         self.check_kept(&mut writing).await?;
         let row = sqlx::query("UPDATE job_counters SET next = next + 1 WHERE name = 'job' RETURNING next")
             .fetch_one(&mut *writing)
@@ -67,13 +62,11 @@ impl Inner {
         // In the order of submission; and nobody guesses another's.
         let id = format!("{number:012x}{}", &Uuid::new_v4().simple().to_string()[..16]);
         let now = self.now();
-        let over = new.result.is_some();
-        let expires = self.limits.retention.filter(|_| over);
         let after = |span: std::time::Duration| now.saturating_add(micros_of(span));
         sqlx::query(
             "INSERT INTO jobs (id, queue, number, owner, request, fingerprint, label, state, priority, attempts, \
-             strikes, cancelling, cost, created, updated, ended, deadline, expires, progress) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10, $11, $12, $13, $14, $15, $16)",
+             strikes, cancelling, cost, created, updated, deadline, progress) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10, $11, $12, $13, $14)",
         )
         .bind(id.clone())
         .bind(self.terms.service)
@@ -82,22 +75,17 @@ impl Inner {
         .bind((!new.request_id.is_empty()).then(|| new.request_id.clone()))
         .bind(fingerprint)
         .bind(new.label.clone())
-        .bind(if over { State::Succeeded } else { State::Queued }.number())
+        .bind(State::Queued.number())
         .bind(new.priority.number())
         .bind(micros_of(new.cost))
         .bind(now)
         .bind(now)
-        .bind(over.then_some(now))
         .bind(new.deadline.map(after))
-        .bind(expires.map(after))
         .bind(new.progress.clone())
         .execute(&mut *writing)
         .await
         .map_err(submitting())?;
         rows::write_content(&mut writing, "job_payloads", &id, &new.payload).await?;
-        if let Some(result) = &new.result {
-            rows::write_content(&mut writing, "job_results", &id, result).await?;
-        }
         let job = self.row_of(&mut writing, &id).await?;
         writing.commit().await.map_err(submitting())?;
         self.told();

@@ -1,0 +1,250 @@
+//! The making of videos: one worker, one device, one video at a time; the models in its memory, and what waits.
+//!
+//! [`Workshop`] keeps the worker: it starts it when it is needed and stops it when it is not. [`Models`] are the models in its
+//! memory, which come and go by the rules of all models of the process. [`run`](Engine::run) claims jobs and sees each to its
+//! end. Not here: gRPC, and the computing.
+
+mod events;
+mod listen;
+mod making;
+mod models;
+mod previews;
+mod program;
+mod tempo;
+mod worker;
+mod workshop;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use polyphony_jobs::{Filter, Order, Queue, State, Terms};
+use polyphony_models::{Residents, Store};
+use polyphony_video_worker::catalogue::Model;
+use polyphony_video_worker::estimate::{Estimate, Geometry, estimate};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::domain::{Device, Plan, Taken, Told, Work};
+use crate::error::Error;
+use crate::metrics;
+
+pub use models::Models;
+pub use previews::Previews;
+use tempo::Tempo;
+use workshop::Workshop;
+
+/// What makes videos. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    queue: Queue,
+    workshop: Workshop,
+    models: Models,
+    previews: Previews,
+    tempo: Tempo,
+}
+
+/// The file of a video.
+pub const FILE: &str = "video.mp4";
+/// A job is dead when its worker died so often.
+const MOST_ATTEMPTS: u32 = 3;
+/// A plan with two prompts of 4,000 characters takes a tenth of it.
+const MOST_PLAN: usize = 256 << 10;
+/// What the device holds besides the video: its own driver, and others.
+const SPARE: f64 = 0.9;
+
+// === impl Engine ===
+
+impl Engine {
+    /// Opens the queue, with the models of a store.
+    ///
+    /// # Errors
+    /// When the queue cannot be opened, or a model is there twice.
+    pub async fn open(config: Config, store: Store, residents: Residents) -> Result<Self, Error> {
+        let terms = Terms {
+            service: "video-gen",
+            max_attempts: MOST_ATTEMPTS,
+            // The worker is another process, whose death is seen.
+            blame_losses: false,
+            max_queue: config.max_queue,
+            max_kept: config.max_operations,
+            retention: config.retention(),
+            lanes: 1,
+            max_payload: MOST_PLAN,
+            max_result: MOST_PLAN,
+            drop_payload: false,
+        };
+        let queue = Queue::open(&config.jobs, terms).await?;
+        let workshop = Workshop::new(&config);
+        let models = Models::new(store, residents, &workshop, config.dummy_size.into())?;
+        workshop.forget_with_the_worker(&models);
+        let inner = Inner {
+            previews: Previews::default(),
+            tempo: Tempo::default(),
+            config,
+            queue,
+            workshop,
+            models,
+        };
+        let engine = Self {
+            inner: Arc::new(inner),
+        };
+        engine.remember().await?;
+        Ok(engine)
+    }
+
+    /// What is to be made, what is made, and what was.
+    pub fn queue(&self) -> &Queue {
+        &self.inner.queue
+    }
+
+    /// The models, on disk and in memory.
+    pub fn models(&self) -> &Models {
+        &self.inner.models
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// How videos look that are being made.
+    pub fn previews(&self) -> &Previews {
+        &self.inner.previews
+    }
+
+    /// Whether videos can be made; if not, what to do. Starts nothing.
+    ///
+    /// # Errors
+    /// The remedy.
+    pub fn ready(&self) -> Result<(), String> {
+        self.inner.workshop.ready()
+    }
+
+    /// What the device is. Starts the worker when nobody asked before.
+    ///
+    /// # Errors
+    /// When there is no worker, or it does not start.
+    pub async fn device(&self) -> Result<Device, Error> {
+        self.inner.workshop.device().await
+    }
+
+    /// What the device is, if it is known.
+    pub fn known_device(&self) -> Option<Device> {
+        self.inner.workshop.known_device()
+    }
+
+    /// What a plan takes on this device.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device).
+    pub async fn taken(&self, plan: &Plan, model: &Model) -> Result<Taken, Error> {
+        let device = self.device().await?;
+        let Estimate {
+            weights_bytes,
+            peak_memory_bytes,
+            ..
+        } = estimated(plan, model, &device);
+        let in_memory = self.inner.models.is_in_memory(&plan.order);
+        let load = if in_memory {
+            Duration::ZERO
+        } else {
+            Tempo::load(weights_bytes)
+        };
+        let (inference, measured) = self.inner.tempo.inference(plan, &device);
+        Ok(Taken {
+            peak_memory_bytes,
+            available_memory_bytes: self.available(&device),
+            inference,
+            load,
+            measured,
+        })
+    }
+
+    /// What a video may take of the device.
+    fn available(&self, device: &Device) -> u64 {
+        let limit = self.inner.config.memory_limit.bytes();
+        let most = (device.total_memory_bytes as f64 * SPARE) as u64;
+        if limit == 0 { most } else { limit.min(most) }
+    }
+
+    /// Makes what waits, until it is asked to stop. What is being made then waits for the next start.
+    pub async fn run(&self, stop: CancellationToken) {
+        let inner = &self.inner;
+        while !stop.is_cancelled() {
+            match inner.queue.claim().await {
+                Ok(Some(held)) => inner.make(held, &stop).await,
+                Ok(None) => {
+                    inner.workshop.rest(&inner.models).await;
+                    tokio::select! {
+                        () = inner.queue.changed() => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(error = %polyphony_error::chain(&error), "no job can be claimed");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+            if let Ok(depth) = inner.queue.depth().await {
+                metrics::waiting(depth);
+            }
+        }
+        inner.workshop.stop().await;
+    }
+
+    /// How fast videos were made before the last start.
+    async fn remember(&self) -> Result<(), Error> {
+        const LOOKED_AT: usize = 64;
+        let filter = Filter {
+            states: vec![State::Succeeded],
+            most: LOOKED_AT,
+            order: Order::Newest,
+            ..Filter::default()
+        };
+        let mut made = self.inner.queue.list(&filter).await?;
+        made.reverse();
+        for job in made {
+            if let Ok(told) = serde_json::from_slice::<Told>(&job.progress)
+                && let (Some(maker), Some(film)) = (&told.maker, &told.film)
+            {
+                self.inner.tempo.note(&told.plan, &maker.device, film.seconds);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a plan takes, by the shapes of its model.
+fn estimated(plan: &Plan, model: &Model, device: &Device) -> Estimate {
+    let order = &plan.order;
+    let shapes = model.shapes_of(&order.weights);
+    estimate(&shapes, &geometry(order), device.precision)
+}
+
+fn geometry(order: &polyphony_video_worker::protocol::Order) -> Geometry {
+    Geometry {
+        width: order.width,
+        height: order.height,
+        num_frames: order.num_frames,
+        guided: order.guidance_scale > 1.0,
+        vae_tiling: order.vae_tiling,
+    }
+}
+
+/// The arithmetic of an order, which is the same on every device.
+pub(crate) fn work(order: &polyphony_video_worker::protocol::Order, model: &Model) -> Work {
+    let shapes = model.shapes_of(&order.weights);
+    let precision = polyphony_video_worker::protocol::Precision::Fp32;
+    let estimate = estimate(&shapes, &geometry(order), precision);
+    Work {
+        text: estimate.text_flops as f64,
+        denoising: estimate.step_flops as f64 * f64::from(order.num_inference_steps),
+        decoding: estimate.decode_flops as f64,
+    }
+}

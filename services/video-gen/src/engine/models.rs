@@ -1,0 +1,274 @@
+//! The models in the worker's memory, as those of all services are kept: loaded at first use, unloaded when idle, when another
+//! needs the room, or by hand.
+//!
+//! Each model of the worker is there twice: with its own weights, where they are on disk, and as `ID@dummy` with random ones.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use polyphony_models::{
+    BoxError, Lease, Loaded, ModelRef, Presence, Residency, Residents, Spec, State, Store,
+};
+use polyphony_video_worker::catalogue::{self, Model};
+use polyphony_video_worker::estimate::weights_bytes;
+use polyphony_video_worker::protocol::{DummySize, Order, Precision, Weights};
+use tokio::runtime::Handle;
+use tokio::task;
+
+use super::worker::Worker;
+use super::workshop::Workshop;
+use crate::error::Error;
+
+/// The models of this service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Models {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    residents: Residents,
+    dummy: DummySize,
+    /// By id, and whether the weights are random.
+    residencies: BTreeMap<(&'static str, bool), Residency<InWorker>>,
+}
+
+/// A model that is in a worker's memory; it leaves when this is dropped.
+#[derive(Debug)]
+pub(super) struct InWorker {
+    worker: Worker,
+    model: &'static str,
+    weights: Weights,
+}
+
+/// A model in use.
+#[derive(Debug)]
+pub(super) struct InUse {
+    lease: Lease<InWorker>,
+    /// How long loading it took, for this use.
+    pub(super) load: Duration,
+}
+
+/// What a model is for, in lists of models.
+const TASK: &str = "video";
+const ENGINE: &str = "wan";
+/// What the form of a model's own weights is called in the catalogue.
+const OWN: &str = "bf16";
+/// How long a worker may take to free a model's memory.
+const UNLOADING: Duration = Duration::from_secs(60);
+
+// === impl Models ===
+
+impl Models {
+    pub(super) fn new(
+        store: Store,
+        residents: Residents,
+        workshop: &Workshop,
+        dummy: DummySize,
+    ) -> Result<Self, Error> {
+        let mut residencies = BTreeMap::new();
+        for model in catalogue::models() {
+            let own = reference(&format!("{}@{OWN}", model.id))?;
+            let spec = Spec {
+                model: own.clone(),
+                task: TASK.to_owned(),
+                engine: ENGINE.to_owned(),
+                memory_bytes: weights_bytes(&model.shapes, Precision::Bf16),
+            };
+            let (there, looked) = (store.clone(), own.clone());
+            let (shop, opened) = (workshop.clone(), store.clone());
+            let residency = residents.add(
+                spec,
+                move || there.is_on_disk(&looked),
+                move || {
+                    let path = opened.find(&own)?.dir;
+                    load(&shop, model.id, Weights::Folder { path })
+                },
+            )?;
+            residencies.insert((model.id, false), residency);
+            let weights = Weights::Dummy { size: dummy };
+            let spec = Spec {
+                model: reference(&format!("{}@dummy", model.id))?,
+                task: TASK.to_owned(),
+                engine: ENGINE.to_owned(),
+                memory_bytes: weights_bytes(&model.shapes_of(&weights), Precision::Fp32),
+            };
+            let (there, shop) = (workshop.clone(), workshop.clone());
+            let residency = residents.add(
+                spec,
+                move || there.ready().is_ok(),
+                move || load(&shop, model.id, weights.clone()),
+            )?;
+            residencies.insert((model.id, true), residency);
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                residents,
+                dummy,
+                residencies,
+            }),
+        })
+    }
+
+    /// The weights of a model that are random.
+    pub(crate) fn dummy(&self) -> Weights {
+        Weights::Dummy {
+            size: self.inner.dummy,
+        }
+    }
+
+    /// Where a model's own weights are, and their digest, as far as it is known. None: not on disk.
+    pub(crate) async fn on_disk(&self, model: &'static Model) -> Result<Option<(Weights, String)>, Error> {
+        let (store, name) = (self.inner.store.clone(), reference(model.id)?);
+        let look = move || -> Result<_, polyphony_models::Error> {
+            let listed = store.list()?;
+            let found = listed.into_iter().find(|listing| listing.model.id == name.id);
+            let Some(listing) = found else { return Ok(None) };
+            let Presence::OnDisk { dir, digest, .. } = listing.presence else {
+                return Ok(None);
+            };
+            let digest = match digest {
+                Some(digest) => digest,
+                // What nobody pulled is read once.
+                None => store.find(&listing.model)?.digest,
+            };
+            Ok(Some((Weights::Folder { path: dir }, format!("sha256:{digest}"))))
+        };
+        let looked = task::spawn_blocking(look).await;
+        Ok(looked.map_err(|error| Error::Died(error.to_string()))??)
+    }
+
+    /// Whether the model of an order is in memory now.
+    pub(super) fn is_in_memory(&self, order: &Order) -> bool {
+        let residency = self.residency(order);
+        residency.is_some_and(|residency| {
+            let status = self.inner.residents.status(residency.model());
+            status.is_ok_and(|status| matches!(status.state, State::Ready { .. }))
+        })
+    }
+
+    /// The models in memory, by name.
+    pub(crate) fn in_memory(&self) -> Vec<String> {
+        let ready = |residency: &Residency<InWorker>| {
+            let status = self.inner.residents.status(residency.model()).ok()?;
+            matches!(status.state, State::Ready { .. }).then(|| status.spec.model.to_string())
+        };
+        self.inner.residencies.values().filter_map(ready).collect()
+    }
+
+    /// What they take of the device.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let taken = |residency: &Residency<InWorker>| {
+            let status = self.inner.residents.status(residency.model()).ok()?;
+            matches!(status.state, State::Ready { .. }).then_some(status.spec.memory_bytes)
+        };
+        self.inner.residencies.values().filter_map(taken).sum()
+    }
+
+    pub(super) fn any_in_memory(&self) -> bool {
+        let idle = |state| matches!(state, State::Absent | State::Available | State::Failed { .. });
+        let mut all = self.inner.residencies.values();
+        all.any(|residency| {
+            let status = self.inner.residents.status(residency.model());
+            status.is_ok_and(|status| !idle(status.state))
+        })
+    }
+
+    /// The model of an order, in the memory of a worker that is alive.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub(super) async fn acquire(&self, order: &Order) -> Result<InUse, Error> {
+        let missing = || Error::Died(format!("{} is no model of this worker", order.model));
+        let residency = self.residency(order).ok_or_else(missing)?;
+        let began = Instant::now();
+        loop {
+            if let Some(lease) = residency.lease_if_ready() {
+                if lease.worker.is_alive() {
+                    let load = began.elapsed();
+                    return Ok(InUse { lease, load });
+                }
+                drop(lease);
+                self.renew(residency.model()).await?;
+            }
+            // By hand, for a load that failed a moment ago may have been another worker's last.
+            self.inner.residents.load(residency.model()).await?;
+        }
+    }
+
+    /// The worker is no more: what it had in memory is gone.
+    pub(super) async fn forget(&self) {
+        for residency in self.inner.residencies.values() {
+            let name = residency.model();
+            let dead = |lease: Lease<InWorker>| !lease.worker.is_alive();
+            if residency.lease_if_ready().is_some_and(dead)
+                && let Err(error) = self.renew(name).await
+            {
+                tracing::warn!(%error, model = %name, "a model that went with its worker is not there again");
+            }
+        }
+    }
+
+    /// A model whose worker is dead: it is taken from the books, and one that is to stay is loaded again.
+    async fn renew(&self, name: &ModelRef) -> Result<(), Error> {
+        match self.inner.residents.unload(name).await {
+            Err(polyphony_models::Error::Pinned(_)) => Ok(self.inner.residents.reload(name).await?),
+            unloaded => Ok(unloaded?),
+        }
+    }
+
+    fn residency(&self, order: &Order) -> Option<&Residency<InWorker>> {
+        let dummy = matches!(order.weights, Weights::Dummy { .. });
+        let all = self.inner.residencies.iter();
+        let mut found = all.filter(|((id, random), _)| *id == order.model && *random == dummy);
+        found.next().map(|(_, residency)| residency)
+    }
+}
+
+fn reference(name: &str) -> Result<ModelRef, Error> {
+    name.parse().map_err(Error::Models)
+}
+
+/// Runs on a blocking thread.
+fn load(workshop: &Workshop, model: &'static str, weights: Weights) -> Result<Loaded<InWorker>, BoxError> {
+    let handle = Handle::current();
+    let worker = handle.block_on(workshop.worker())?;
+    let loaded = handle.block_on(worker.load((model.to_owned(), weights.clone())))?;
+    let device = worker.device().name.clone();
+    Ok(Loaded {
+        value: InWorker {
+            worker,
+            model,
+            weights,
+        },
+        memory_bytes: Some(loaded.bytes),
+        device: Some(device),
+    })
+}
+
+// === impl InUse ===
+
+impl InUse {
+    pub(super) fn worker(&self) -> &Worker {
+        &self.lease.worker
+    }
+
+    /// Where its weights are.
+    pub(super) fn weights(&self) -> &Weights {
+        &self.lease.weights
+    }
+}
+
+impl Drop for InWorker {
+    fn drop(&mut self) {
+        if !self.worker.is_alive() {
+            return;
+        }
+        let gone = self.worker.unload((self.model.to_owned(), self.weights.clone()));
+        // Its memory counts as free when this returns. A worker that dies meanwhile has freed it as well.
+        gone.recv_timeout(UNLOADING).unwrap_or_default();
+    }
+}

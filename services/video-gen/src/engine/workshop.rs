@@ -1,0 +1,167 @@
+//! The worker of this process: started when it is needed, anew when it has died, stopped when nothing needs it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::models::Models;
+use super::program;
+use super::worker::Worker;
+use crate::config::Config;
+use crate::domain::Device;
+use crate::error::{Error, REMEDY};
+
+/// Where the worker is kept. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Workshop {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    configured: String,
+    patience: Duration,
+    idle: Duration,
+    /// Held while one is started, so that there are never two.
+    worker: tokio::sync::Mutex<Option<Worker>>,
+    known: Mutex<Known>,
+    /// What lies in its memory, which goes with it.
+    models: RwLock<Option<Models>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    device: Option<Device>,
+    /// Why the last start failed, until one succeeds.
+    trouble: Option<String>,
+    /// Since when nothing needed it.
+    idle_since: Option<Instant>,
+}
+
+// === impl Workshop ===
+
+impl Workshop {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                configured: config.worker.clone(),
+                patience: config.worker_start.get(),
+                idle: config.worker_idle.get(),
+                worker: tokio::sync::Mutex::default(),
+                known: Mutex::default(),
+                models: RwLock::default(),
+            }),
+        }
+    }
+
+    /// These models are in its memory, and no more when it is.
+    pub(super) fn forget_with_the_worker(&self, models: &Models) {
+        let mut own = self.inner.models.write().unwrap_or_else(PoisonError::into_inner);
+        *own = Some(models.clone());
+    }
+
+    /// Whether there is a worker to be had; if not, what to do.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        if let Err(error) = program::find(&self.inner.configured) {
+            return Err(format!("{error}; {REMEDY}"));
+        }
+        match &self.known().trouble {
+            Some(trouble) => Err(format!("{trouble}; {REMEDY}")),
+            None => Ok(()),
+        }
+    }
+
+    /// What the device is; starts the worker when nobody did.
+    pub(super) async fn device(&self) -> Result<Device, Error> {
+        if let Some(device) = self.known_device() {
+            // That the program is still there is asked each time.
+            program::find(&self.inner.configured)?;
+            return Ok(device);
+        }
+        Ok(self.worker().await?.device().clone())
+    }
+
+    pub(super) fn known_device(&self) -> Option<Device> {
+        self.known().device.clone()
+    }
+
+    /// Whether there is no worker that is alive.
+    pub(super) fn is_dead(&self) -> bool {
+        match self.inner.worker.try_lock() {
+            Ok(slot) => !slot.as_ref().is_some_and(Worker::is_alive),
+            // One is being started.
+            Err(_) => false,
+        }
+    }
+
+    /// A worker that is alive.
+    pub(super) async fn worker(&self) -> Result<Worker, Error> {
+        let mut slot = self.inner.worker.lock().await;
+        self.known().idle_since = None;
+        if let Some(worker) = slot.as_ref().filter(|worker| worker.is_alive()) {
+            return Ok(worker.clone());
+        }
+        *slot = None;
+        let program = program::find(&self.inner.configured)?;
+        let started = Worker::start(&program, self.inner.patience).await;
+        let mut known = self.known();
+        let worker = match started {
+            Ok(worker) => worker,
+            Err(error) => {
+                known.trouble = Some(error.to_string());
+                return Err(error);
+            }
+        };
+        known.trouble = None;
+        known.device = Some(worker.device().clone());
+        drop(known);
+        *slot = Some(worker.clone());
+        self.watch(&worker);
+        Ok(worker)
+    }
+
+    /// When the worker dies, so does what it had in memory.
+    fn watch(&self, worker: &Worker) {
+        let models = self
+            .inner
+            .models
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(models) = models {
+            let death = worker.death();
+            tokio::spawn(async move {
+                death.await;
+                models.forget().await;
+            });
+        }
+    }
+
+    /// Nothing waits: stops a worker that nothing needed for a while.
+    pub(super) async fn rest(&self, models: &Models) {
+        let mut slot = self.inner.worker.lock().await;
+        if slot.is_none() {
+            return;
+        }
+        if models.any_in_memory() {
+            self.known().idle_since = None;
+            return;
+        }
+        let idle_since = *self.known().idle_since.get_or_insert_with(Instant::now);
+        if idle_since.elapsed() >= self.inner.idle {
+            *slot = None;
+        }
+    }
+
+    /// Lets the worker go.
+    pub(super) async fn stop(&self) {
+        let worker = self.inner.worker.lock().await.take();
+        if let Some(worker) = worker {
+            worker.kill();
+            worker.died().await;
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,210 @@
+//! Workers that die, hang, talk nonsense or do not listen; and what is told of it.
+
+use std::time::{Duration, Instant};
+
+use polyphony_proto::types::v1::JobState;
+use polyphony_proto::video::v1 as pb;
+use tonic::Code;
+
+use super::support::{reason, request, serve, settings, video};
+
+#[tokio::test]
+async fn a_worker_that_dies_is_started_anew_and_its_video_made() {
+    let mut served = serve(&[]).await;
+    let begun = served.generate("die-once please").await;
+    let done = served.ended(&begun.name).await;
+    assert_eq!((done.state(), done.attempts), (JobState::Succeeded, 2));
+    assert_eq!(served.notes().iter().filter(|note| *note == "started").count(), 2);
+}
+
+#[tokio::test]
+async fn a_poisoned_video_is_dead_after_three_attempts_and_harms_no_other() {
+    let mut served = serve(&[]).await;
+    let poisoned = served.generate("poison").await;
+    let healthy = served.generate("a cat").await;
+    let dead = served.ended(&poisoned.name).await;
+    assert_eq!((dead.state(), dead.attempts), (JobState::Failed, 3));
+    let error = dead.error.expect("a cause");
+    assert_eq!(error.code, i32::from(Code::Internal));
+    assert!(
+        error.message.contains("3 times") && error.message.contains("a stand-in's last words"),
+        "{}",
+        error.message
+    );
+    assert_eq!(served.ended(&healthy.name).await.state(), JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_or_talks_nonsense_is_killed() {
+    let mut served = serve(&["video-gen.worker_silence=1s"]).await;
+    for (prompt, cause) in [("hang", "said nothing for 1s"), ("garbage", "no event")] {
+        let begun = served.generate(prompt).await;
+        let dead = served.ended(&begun.name).await;
+        assert_eq!((dead.state(), dead.attempts), (JobState::Failed, 3));
+        let message = dead.error.expect("a cause").message;
+        assert!(message.contains(cause), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_worker_says_is_told_and_not_tried_again() {
+    let mut served = serve(&[]).await;
+    let begun = served.generate("fail").await;
+    let failed = served.ended(&begun.name).await;
+    assert_eq!((failed.state(), failed.attempts), (JobState::Failed, 1));
+    let error = failed.error.expect("a cause");
+    assert_eq!(error.code, i32::from(Code::ResourceExhausted));
+    assert!(error.message.contains("not enough memory"));
+    let begun = served.generate("lie").await;
+    let failed = served.ended(&begun.name).await;
+    assert_eq!(failed.error.expect("a cause").code, i32::from(Code::Internal));
+}
+
+async fn cancel(
+    served: &mut super::support::Served,
+    name: &str,
+) -> Result<pb::CancelVideoResponse, tonic::Status> {
+    let request = pb::CancelVideoRequest {
+        name: name.to_owned(),
+    };
+    Ok(served.client.cancel_video(request).await?.into_inner())
+}
+
+#[tokio::test]
+async fn cancelling_returns_when_the_device_is_free_which_is_within_a_step() {
+    let mut served = serve(&[]).await;
+    let running = served.generate("slow one").await;
+    let waiting = served.generate("two").await;
+    served.until(&running.name, JobState::Running).await;
+    let gone = cancel(&mut served, &waiting.name).await.expect("waits");
+    assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
+    let begun = Instant::now();
+    let gone = cancel(&mut served, &running.name).await.expect("runs");
+    let took = begun.elapsed();
+    assert_eq!(
+        served.notes().last().map(String::as_str),
+        Some("cancelled"),
+        "the device is free"
+    );
+    assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
+    // A step takes 100 ms.
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let again = cancel(&mut served, &running.name)
+        .await
+        .expect("a second call does nothing");
+    assert_eq!(again.video.expect("a video").state(), JobState::Cancelled);
+    let done = served.generate("three").await;
+    served.ended(&done.name).await;
+    let refused = cancel(&mut served, &done.name).await.expect_err("done");
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::FailedPrecondition, "VIDEO_OVER")
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_let_go_is_killed() {
+    let mut served = serve(&[]).await;
+    let running = served.generate("slow deaf").await;
+    let long = pb::GenerateVideoRequest {
+        spec: Some(pb::VideoSpec {
+            num_inference_steps: Some(200),
+            ..super::support::spec("slow deaf")
+        }),
+        ..pb::GenerateVideoRequest::default()
+    };
+    served.ended(&running.name).await;
+    let deaf = video(
+        &served
+            .client
+            .generate_video(long)
+            .await
+            .expect("begins")
+            .into_inner(),
+    );
+    served.until(&deaf.name, JobState::Running).await;
+    let gone = cancel(&mut served, &deaf.name).await.expect("runs");
+    assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
+    let next = served.generate("a cat").await;
+    assert_eq!(served.ended(&next.name).await.state(), JobState::Succeeded);
+    assert_eq!(served.notes().iter().filter(|note| *note == "started").count(), 2);
+}
+
+#[tokio::test]
+async fn a_deadline_ends_what_waits_and_what_runs() {
+    let mut served = serve(&["jobs.lease=1s"]).await;
+    let soon = |prompt: &str| pb::GenerateVideoRequest {
+        deadline_duration: Some(prost_types::Duration {
+            seconds: 0,
+            nanos: 300_000_000,
+        }),
+        ..request(prompt)
+    };
+    let running = served
+        .client
+        .generate_video(soon("slow one"))
+        .await
+        .expect("begins")
+        .into_inner();
+    let waiting = served
+        .client
+        .generate_video(soon("two"))
+        .await
+        .expect("begins")
+        .into_inner();
+    for operation in [running, waiting] {
+        let late = served.ended(&video(&operation).name).await;
+        assert_eq!(late.state(), JobState::Failed);
+        assert_eq!(
+            late.error.expect("a cause").code,
+            i32::from(Code::DeadlineExceeded)
+        );
+    }
+    assert!(served.notes().contains(&"cancelled".to_owned()));
+    assert!(!served.notes().contains(&"generate two".to_owned()));
+}
+
+#[tokio::test]
+async fn without_a_worker_readiness_says_how_to_get_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let layers = polyphony_harness::layers(&settings(folder.path(), &folder.path().join("nowhere")));
+    let config = polyphony_video_gen::Config::read(&layers).expect("a config");
+    let store =
+        polyphony_models::Store::open(&config.models, |name| std::env::var_os(name)).expect("a store");
+    let residents = polyphony_models::Residents::new(config.models.residency());
+    let engine = polyphony_video_gen::Engine::open(config, store, residents)
+        .await
+        .expect("opens");
+    let told = engine.ready().expect_err("there is none");
+    assert!(told.contains("make video") && told.contains("nowhere"), "{told}");
+    let refused = engine.device().await.expect_err("there is none");
+    let fault = polyphony_error::Fault::from(refused);
+    assert_eq!(fault.reason, "VIDEO_WORKER_MISSING");
+    assert!(fault.message.contains("make video"));
+}
+
+#[tokio::test]
+async fn what_is_being_made_when_the_service_ends_is_made_by_the_next() {
+    let mut served = serve(&[]).await;
+    let begun = served.generate("slow one").await;
+    served.until(&begun.name, JobState::Running).await;
+    let super::support::Served {
+        client,
+        running,
+        folder,
+    } = served;
+    drop(client);
+    running.trigger.drain();
+    running.ended.await.expect("ends");
+    let settings = settings(folder.path(), &folder.path().join("stand-in-worker"));
+    let service = polyphony_proto::video::v1::video_service_server::SERVICE_NAME;
+    let running = polyphony_harness::program::<polyphony_video_gen::VideoGen>(service, &settings).await;
+    let client = pb::video_service_client::VideoServiceClient::new(running.channel().await);
+    let mut served = super::support::Served {
+        client,
+        running,
+        folder,
+    };
+    let done = served.ended(&begun.name).await;
+    assert_eq!((done.state(), done.attempts), (JobState::Succeeded, 2));
+}
