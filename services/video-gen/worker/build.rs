@@ -19,6 +19,8 @@ mod libtorch {
             return;
         };
         let root = Path::new(&root);
+        let version = std::fs::read_to_string(root.join("build-version")).unwrap_or_default();
+        println!("cargo::rustc-env=TORCH_VERSION={}", version.trim());
         cc::Build::new()
             .cpp(true)
             .std("c++20")
@@ -30,7 +32,10 @@ mod libtorch {
         println!("cargo::rustc-link-lib=dylib=c10");
         // Where `make video` puts both; then where it was at build time, for tests. LD_LIBRARY_PATH comes before either,
         // so that the same binary runs on a LibTorch with CUDA.
-        for folder in ["$ORIGIN/../libtorch/lib".to_owned(), root.join("lib").display().to_string()] {
+        for folder in [
+            "$ORIGIN/../libtorch/lib".to_owned(),
+            root.join("lib").display().to_string(),
+        ] {
             println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
         }
     }

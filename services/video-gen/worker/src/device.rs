@@ -26,7 +26,8 @@ impl Device {
     ///
     /// A name that is none, or a GPU that cannot be had: never the processor in its place.
     pub fn find(name: &str, precision: Option<Precision>) -> Result<Self> {
-        let cuda = ffi::open_cuda();
+        // A processor's worker does without, for it is more than a gigabyte.
+        let cuda = if name == "cpu" { Ok(()) } else { ffi::open_cuda() };
         let refuse = |reason: String| {
             Err(Error::Device {
                 device: name.to_owned(),

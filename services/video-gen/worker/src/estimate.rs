@@ -1,8 +1,8 @@
 //! What a video takes, from the shapes alone: memory of the device at its highest point, and arithmetic.
 //!
 //! Parameters and multiplications are counted, layer by layer, and are exact. Memory beside the weights is a model: how many
-//! tensors of the widest kind live at once. Time is not told here; it needs the device's figures, which `GetCapabilities`
-//! of a running worker or earlier videos give.
+//! tensors of the widest kind live at once. Time is not told here: it is arithmetic by a device's rate, which only the
+//! device knows.
 
 use crate::protocol::Precision;
 use crate::shapes::{LatentSize, SPATIAL_SCALE, Shapes, TEXT_TOKENS, TextShape, TransformerShape};

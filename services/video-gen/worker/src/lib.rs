@@ -4,6 +4,7 @@
 //! no gRPC, no queue and no client, and opens no socket. Who starts it decides what is loaded and in which order
 //! things are made. It ends when its standard input does.
 //!
+//! With the feature `torch` it is the worker itself: `wan` makes frames, `film` writes them, `studio` does orders.
 //! Without the feature `torch` this library is what the service needs to know of the worker: the [`protocol`], the
 //! models it has ([`catalogue`]), their [`shapes`], and what a video takes ([`estimate`]). It links nothing then.
 
@@ -13,12 +14,20 @@ pub mod protocol;
 pub mod shapes;
 
 #[cfg(feature = "torch")]
-pub mod device;
+pub mod desk;
 #[cfg(feature = "torch")]
+pub mod device;
+#[cfg(feature = "film")]
 pub mod error;
 #[cfg(feature = "torch")]
 mod ffi;
+#[cfg(feature = "film")]
+pub mod film;
+#[cfg(feature = "torch")]
+pub mod prove;
 #[cfg(feature = "torch")]
 pub mod stop;
+#[cfg(feature = "torch")]
+pub mod studio;
 #[cfg(feature = "torch")]
 pub mod wan;

@@ -34,30 +34,31 @@ fn golden() -> HashMap<String, Tensor> {
 }
 
 fn told() -> serde_json::Value {
-    serde_json::from_slice(&std::fs::read(repository().join("golden.json")).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(repository().join("golden.json")).expect("a sound fixture"))
+        .expect("a sound fixture")
 }
 
 pub(crate) fn cpu() -> Device {
-    Device::find("cpu", Some(Precision::Fp32)).unwrap()
+    Device::find("cpu", Some(Precision::Fp32)).expect("a sound fixture")
 }
 
 fn checkpoint(part: &str) -> Checkpoint {
-    Checkpoint::open(repository().join(part), cpu(), Kind::Float).unwrap()
+    Checkpoint::open(repository().join(part), cpu(), Kind::Float).expect("a sound fixture")
 }
 
 fn transformer() -> Transformer {
-    Transformer::new(checkpoint("transformer"), &Shapes::TOY.transformer).unwrap()
+    Transformer::new(checkpoint("transformer"), &Shapes::TOY.transformer).expect("a sound fixture")
 }
 
 fn decoder() -> Decoder {
-    let layout = Layout::read(&repository()).unwrap();
+    let layout = Layout::read(&repository()).expect("a sound fixture");
     Decoder::new(
         checkpoint("vae"),
         &Shapes::TOY.vae,
         &layout.latents_mean,
         &layout.latents_std,
     )
-    .unwrap()
+    .expect("a sound fixture")
 }
 
 pub(crate) fn order(sampler: Sampler, guidance_scale: f32) -> Order {
@@ -66,8 +67,8 @@ pub(crate) fn order(sampler: Sampler, guidance_scale: f32) -> Order {
         id: "parity".into(),
         model: "wan2.1-t2v-1.3b".into(),
         weights: Weights::Folder { path: repository() },
-        prompt: told["prompt"].as_str().unwrap().into(),
-        negative_prompt: told["negative_prompt"].as_str().unwrap().into(),
+        prompt: told["prompt"].as_str().expect("a sound fixture").into(),
+        negative_prompt: told["negative_prompt"].as_str().expect("a sound fixture").into(),
         width: 48,
         height: 32,
         num_frames: 9,
@@ -93,7 +94,6 @@ fn close(ours: &Tensor, theirs: &Tensor, within: f64) {
         .max()
         .double_value(&[]);
     let size = theirs.abs().max().double_value(&[]);
-    println!("apart by {apart:.2e}, of at most {size:.2}");
     // Not with `<=`: what is no number is not close.
     assert!(
         (0.0..=within).contains(&apart),
@@ -137,7 +137,7 @@ fn the_text_encoder_is_the_same() {
 fn the_transformer_is_the_same() {
     let golden = golden();
     let (transformer, stop) = (transformer(), Stop::default());
-    let pipeline = Pipeline::open(&repository(), &[Shapes::TOY], "toy", cpu()).unwrap();
+    let pipeline = Pipeline::open(&repository(), &[Shapes::TOY], "toy", cpu(), &Stop::default()).unwrap();
     let prompts = pipeline.read(&order(Sampler::Unipc, 5.0), &stop).unwrap();
     let size = LatentSize {
         frames: 3,
@@ -208,7 +208,7 @@ fn schedulers_walk_the_same_way() {
 #[test]
 fn the_whole_is_the_same() {
     let golden = golden();
-    let pipeline = Pipeline::open(&repository(), &[Shapes::TOY], "toy", cpu()).unwrap();
+    let pipeline = Pipeline::open(&repository(), &[Shapes::TOY], "toy", cpu(), &Stop::default()).unwrap();
     let decoder = decoder();
     let stop = Stop::default();
     let cases = [
@@ -237,8 +237,8 @@ fn the_whole_is_the_same() {
 #[test]
 fn bfloat16_makes_nearly_the_same_flow() {
     let device = Device::find("cpu", Some(Precision::Bf16)).unwrap();
-    let narrow = Pipeline::open(&repository(), &[Shapes::TOY], "toy", device).unwrap();
-    let wide = Pipeline::open(&repository(), &[Shapes::TOY], "toy", cpu()).unwrap();
+    let narrow = Pipeline::open(&repository(), &[Shapes::TOY], "toy", device, &Stop::default()).unwrap();
+    let wide = Pipeline::open(&repository(), &[Shapes::TOY], "toy", cpu(), &Stop::default()).unwrap();
     assert!(narrow.bytes() < wide.bytes());
     let (order, stop) = (order(Sampler::Unipc, 1.0), Stop::default());
     let latents = |pipeline: &Pipeline| {
@@ -261,7 +261,7 @@ fn bfloat16_makes_nearly_the_same_flow() {
 
 #[test]
 fn random_weights_are_the_same_each_time() {
-    let make = || Pipeline::random(Shapes::TOY, cpu()).unwrap();
+    let make = || Pipeline::random(Shapes::TOY, cpu(), &Stop::default()).unwrap();
     let mut order = order(Sampler::Unipc, 5.0);
     order.weights = Weights::Dummy { size: DummySize::Toy };
     let film = |pipeline: &Pipeline| pipeline.make(&order, &Stop::default(), &mut |_| Ok(())).unwrap();

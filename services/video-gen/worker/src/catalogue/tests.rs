@@ -80,7 +80,8 @@ fn defaults_can_be_made() {
 #[test]
 fn each_field_is_refused_by_its_name() {
     let model = &models()[0];
-    let cases: &[(&str, fn(&mut Order))] = &[
+    type Change = fn(&mut Order);
+    let cases: &[(&str, Change)] = &[
         ("id", |o| o.id.clear()),
         ("prompt", |o| o.prompt = "é".repeat(4001)),
         ("negative_prompt", |o| o.negative_prompt = "x".repeat(4001)),

@@ -13,6 +13,7 @@ use tch::{Kind, Tensor};
 use super::layers::{LayerNorm, Linear};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::stop::Stop;
 
 mod random;
 mod safetensors;
@@ -30,6 +31,8 @@ pub struct Checkpoint {
     bytes: u64,
     /// The files that tensors on the processor point into.
     keepers: Vec<Arc<Mmap>>,
+    /// Who no longer wants the network.
+    stop: Stop,
 }
 
 #[derive(Debug)]
@@ -81,7 +84,14 @@ impl Checkpoint {
             taken: BTreeSet::new(),
             bytes: 0,
             keepers: Vec::new(),
+            stop: Stop::default(),
         }
+    }
+
+    /// Ends with [`Error::Cancelled`] when it is given up.
+    pub fn heeding(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
     }
 
     /// The device that tensors come to.
@@ -199,6 +209,7 @@ impl Checkpoint {
     }
 
     fn take(&mut self, name: &str, shape: &[i64], kind: Kind) -> Result<Tensor> {
+        self.stop.check()?;
         let tensor = match &self.source {
             Source::Random => random::tensor(name, shape, kind, self.device.torch())?,
             Source::Files(files) => {

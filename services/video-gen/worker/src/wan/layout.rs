@@ -121,8 +121,7 @@ impl Layout {
     pub fn read(folder: &Path) -> Result<Self> {
         let index: ModelIndex = read(&folder.join("model_index.json"))?;
         must(
-            folder,
-            "model_index.json",
+            &folder.join("model_index.json"),
             "_class_name",
             &index.class,
             &"WanPipeline".to_owned(),
@@ -132,7 +131,7 @@ impl Layout {
         Ok(Self {
             shapes: Shapes {
                 text: text(folder)?,
-                transformer: transformer(folder)?,
+                transformer: transformer(&folder.join("transformer/config.json"))?,
                 vae: vae.0,
             },
             latents_mean: vae.1,
@@ -172,27 +171,24 @@ impl Layout {
     }
 }
 
-fn transformer(folder: &Path) -> Result<TransformerShape> {
-    let file = "transformer/config.json";
-    let config: Transformer = read(&folder.join(file))?;
+/// The sizes of a transformer, of its config.
+///
+/// # Errors
+///
+/// A file that is absent or no config, or a transformer of another kind.
+pub fn transformer(file: &Path) -> Result<TransformerShape> {
+    let config: Transformer = read(file)?;
     must(
-        folder,
         file,
         "qk_norm",
         &config.qk_norm,
         &"rms_norm_across_heads".to_owned(),
     )?;
-    must(folder, file, "cross_attn_norm", &config.cross_attn_norm, &true)?;
-    must(folder, file, "eps", &config.eps, &1e-6)?;
-    must(folder, file, "image_dim", &config.image_dim, &None)?;
-    must(
-        folder,
-        file,
-        "added_kv_proj_dim",
-        &config.added_kv_proj_dim,
-        &None,
-    )?;
-    must(folder, file, "patch_size", &config.patch_size, &[1, 2, 2])?;
+    must(file, "cross_attn_norm", &config.cross_attn_norm, &true)?;
+    must(file, "eps", &config.eps, &1e-6)?;
+    must(file, "image_dim", &config.image_dim, &None)?;
+    must(file, "added_kv_proj_dim", &config.added_kv_proj_dim, &None)?;
+    must(file, "patch_size", &config.patch_size, &[1, 2, 2])?;
     let shape = TransformerShape {
         num_attention_heads: config.num_attention_heads,
         attention_head_dim: config.attention_head_dim,
@@ -214,32 +210,25 @@ fn transformer(folder: &Path) -> Result<TransformerShape> {
         shape.ffn_dim,
         shape.num_layers,
     ];
-    sane(folder, file, &sizes)?;
+    sane(file, &sizes)?;
     if shape.attention_head_dim % 2 != 0 || shape.attention_head_dim < 6 || shape.freq_dim % 2 != 0 {
         let problem = "has an \"attention_head_dim\" or \"freq_dim\" that cannot be halved";
-        return Err(Error::weights(folder.join(file), problem));
+        return Err(Error::weights(file, problem));
     }
     Ok(shape)
 }
 
 fn text(folder: &Path) -> Result<TextShape> {
-    let file = "text_encoder/config.json";
-    let config: TextEncoder = read(&folder.join(file))?;
-    must(folder, file, "model_type", &config.model_type, &"umt5".to_owned())?;
+    let file = &folder.join("text_encoder/config.json");
+    let config: TextEncoder = read(file)?;
+    must(file, "model_type", &config.model_type, &"umt5".to_owned())?;
     must(
-        folder,
         file,
         "feed_forward_proj",
         &config.feed_forward_proj,
         &"gated-gelu".to_owned(),
     )?;
-    must(
-        folder,
-        file,
-        "layer_norm_epsilon",
-        &config.layer_norm_epsilon,
-        &1e-6,
-    )?;
+    must(file, "layer_norm_epsilon", &config.layer_norm_epsilon, &1e-6)?;
     let shape = TextShape {
         vocab_size: config.vocab_size,
         d_model: config.d_model,
@@ -260,20 +249,19 @@ fn text(folder: &Path) -> Result<TextShape> {
         shape.relative_attention_num_buckets / 4,
         shape.relative_attention_max_distance,
     ];
-    sane(folder, file, &sizes)?;
+    sane(file, &sizes)?;
     Ok(shape)
 }
 
 fn vae(folder: &Path) -> Result<(VaeShape, Vec<f32>, Vec<f32>)> {
-    let file = "vae/config.json";
-    let config: Vae = read(&folder.join(file))?;
-    must(folder, file, "is_residual", &config.is_residual, &false)?;
-    must(folder, file, "patch_size", &config.patch_size, &None)?;
-    must(folder, file, "decoder_base_dim", &config.decoder_base_dim, &None)?;
-    must(folder, file, "attn_scales", &config.attn_scales, &Vec::new())?;
+    let file = &folder.join("vae/config.json");
+    let config: Vae = read(file)?;
+    must(file, "is_residual", &config.is_residual, &false)?;
+    must(file, "patch_size", &config.patch_size, &None)?;
+    must(file, "decoder_base_dim", &config.decoder_base_dim, &None)?;
+    must(file, "attn_scales", &config.attn_scales, &Vec::new())?;
     let [a, b, c, d] = config.dim_mult;
     sane(
-        folder,
         file,
         &[config.base_dim, config.z_dim, a, b, c, d, config.num_res_blocks],
     )?;
@@ -286,7 +274,7 @@ fn vae(folder: &Path) -> Result<(VaeShape, Vec<f32>, Vec<f32>)> {
                 "\"{field}\" must have a number for each of the {} channels",
                 config.z_dim
             );
-            return Err(Error::weights(folder.join(file), problem));
+            return Err(Error::weights(file, problem));
         }
     }
     let shape = VaeShape {
@@ -301,15 +289,9 @@ fn vae(folder: &Path) -> Result<(VaeShape, Vec<f32>, Vec<f32>)> {
 
 /// The order says which solver is used; the folder's own must only be one of flow matching over a thousand times.
 fn scheduler(folder: &Path) -> Result<()> {
-    let file = "scheduler/scheduler_config.json";
-    let config: Scheduler = read(&folder.join(file))?;
-    must(
-        folder,
-        file,
-        "num_train_timesteps",
-        &config.num_train_timesteps,
-        &1000,
-    )?;
+    let file = &folder.join("scheduler/scheduler_config.json");
+    let config: Scheduler = read(file)?;
+    must(file, "num_train_timesteps", &config.num_train_timesteps, &1000)?;
     let known = ["UniPCMultistepScheduler", "FlowMatchEulerDiscreteScheduler"];
     if known.contains(&config.class.as_str()) {
         return Ok(());
@@ -319,7 +301,7 @@ fn scheduler(folder: &Path) -> Result<()> {
         config.class,
         known.join(" and ")
     );
-    Err(Error::weights(folder.join(file), problem))
+    Err(Error::weights(file, problem))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
@@ -332,23 +314,17 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
         .map_err(|error| Error::weights(path, format!("is not as it should be: {error}")))
 }
 
-fn must<T: PartialEq + std::fmt::Debug>(
-    folder: &Path,
-    file: &str,
-    field: &str,
-    is: &T,
-    should: &T,
-) -> Result<()> {
+fn must<T: PartialEq + std::fmt::Debug>(file: &Path, field: &str, is: &T, should: &T) -> Result<()> {
     if is == should {
         return Ok(());
     }
     let problem = format!("\"{field}\" is {is:?}; only {should:?} is computed here");
-    Err(Error::weights(folder.join(file), problem))
+    Err(Error::weights(file, problem))
 }
 
-fn sane(folder: &Path, file: &str, sizes: &[i64]) -> Result<()> {
+fn sane(file: &Path, sizes: &[i64]) -> Result<()> {
     if sizes.iter().all(|size| (1..=MAX_SIZE).contains(size)) {
         return Ok(());
     }
-    Err(Error::weights(folder.join(file), "has a size that is no size"))
+    Err(Error::weights(file, "has a size that is no size"))
 }

@@ -16,6 +16,7 @@ use super::umt5::Umt5;
 use super::vae::Decoder;
 use crate::device::Device;
 use crate::error::Result;
+use crate::film::Frames;
 use crate::protocol::{Order, Stage};
 use crate::shapes::{LatentSize, Shapes, TEMPORAL_SCALE};
 use crate::stop::Stop;
@@ -60,55 +61,8 @@ pub enum Progress {
     },
 }
 
-/// Pictures in RGB, row by row, one after the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frames {
-    /// Pixels across.
-    pub width: u32,
-    /// Pixels down.
-    pub height: u32,
-    /// Three bytes a pixel.
-    pub rgb: Vec<u8>,
-}
-
 /// Hears progress; what it returns stops the making.
 pub type Told<'a> = dyn FnMut(Progress) -> Result<()> + 'a;
-
-// === impl Frames ===
-
-impl Frames {
-    /// The bytes of one picture.
-    pub fn picture_bytes(&self) -> usize {
-        self.width as usize * self.height as usize * 3
-    }
-
-    /// How many pictures there are.
-    pub fn count(&self) -> usize {
-        self.rgb.len() / self.picture_bytes().max(1)
-    }
-
-    /// The pictures of a video `[1, 3, frames, rows, columns]` of numbers from -1 to 1.
-    pub fn of(video: &Tensor) -> Self {
-        let size = video.size();
-        let bytes = ((video / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0)
-            .round()
-            .to_kind(Kind::Uint8);
-        let pictures = bytes
-            .squeeze_dim(0)
-            .permute([1, 2, 3, 0])
-            .to_device(TorchDevice::Cpu)
-            .contiguous();
-        let mut rgb = vec![0; pictures.numel()];
-        let count = rgb.len();
-        pictures.copy_data_u8(&mut rgb, count);
-        let side = |axis: usize| u32::try_from(size[axis]).unwrap_or(0);
-        Self {
-            width: side(4),
-            height: side(3),
-            rgb,
-        }
-    }
-}
 
 // === impl Pipeline ===
 
@@ -117,8 +71,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// A folder that is no repository of such a model, or is damaged.
-    pub fn open(folder: &Path, either: &[Shapes], name: &str, device: Device) -> Result<Self> {
+    /// A folder that is no repository of such a model or is damaged, or it was given up.
+    pub fn open(folder: &Path, either: &[Shapes], name: &str, device: Device, stop: &Stop) -> Result<Self> {
         let layout = Layout::read(folder)?;
         if !either.contains(&layout.shapes)
             && let Some(first) = either.first()
@@ -127,7 +81,7 @@ impl Pipeline {
         }
         let prompter = Prompter::open(folder, layout.shapes.text.vocab_size)?;
         Self::build(&layout, prompter, device, |part, kind| {
-            Checkpoint::open(folder.join(part), device, kind)
+            Ok(Checkpoint::open(folder.join(part), device, kind)?.heeding(stop))
         })
     }
 
@@ -135,13 +89,13 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// A device without the memory.
-    pub fn random(shapes: Shapes, device: Device) -> Result<Self> {
+    /// A device without the memory, or it was given up.
+    pub fn random(shapes: Shapes, device: Device, stop: &Stop) -> Result<Self> {
         let prompter = Prompter::Bytes {
             vocab_size: shapes.text.vocab_size,
         };
         Self::build(&Layout::of(shapes), prompter, device, |_, kind| {
-            Ok(Checkpoint::random(device, kind))
+            Ok(Checkpoint::random(device, kind).heeding(stop))
         })
     }
 
@@ -195,7 +149,7 @@ impl Pipeline {
             },
         )?;
         heard?;
-        Ok(Frames::of(&video))
+        Ok(pictures(&video))
     }
 
     /// The keys and values of the prompts: what is not to be seen first, if there is guidance.
@@ -297,7 +251,7 @@ impl Pipeline {
         told(Progress::Preview {
             step,
             frame: u32::try_from(frame).unwrap_or(0),
-            picture: Frames::of(&video),
+            picture: pictures(&video),
         })
     }
 }
@@ -305,4 +259,26 @@ impl Pipeline {
 /// Whether a video is guided away from what is not to be seen.
 pub fn guided(order: &Order) -> bool {
     order.guidance_scale > 1.0
+}
+
+/// The pictures of a video `[1, 3, frames, rows, columns]` of numbers from -1 to 1.
+pub fn pictures(video: &Tensor) -> Frames {
+    let size = video.size();
+    let bytes = ((video / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0)
+        .round()
+        .to_kind(Kind::Uint8);
+    let pictures = bytes
+        .squeeze_dim(0)
+        .permute([1, 2, 3, 0])
+        .to_device(TorchDevice::Cpu)
+        .contiguous();
+    let mut rgb = vec![0; pictures.numel()];
+    let count = rgb.len();
+    pictures.copy_data_u8(&mut rgb, count);
+    let side = |axis: usize| u32::try_from(size[axis]).unwrap_or(0);
+    Frames {
+        width: side(4),
+        height: side(3),
+        rgb,
+    }
 }

@@ -1,6 +1,7 @@
 //! The decoder's layers: convolutions that look back, and its norm.
 
-use tch::Tensor;
+use tch::utils::has_mkldnn;
+use tch::{Device, Tensor};
 
 use super::cache::FeatureCache;
 use crate::error::Result;
@@ -57,8 +58,12 @@ impl CausalConv3d {
 
     /// Without frames from before: there are as many fewer as the kernel is long.
     pub(super) fn apply(&self, x: &Tensor) -> Tensor {
-        let padding = [0, self.around, self.around];
-        x.conv3d(&self.weight, Some(&self.bias), [1, 1, 1], padding, [1, 1, 1], 1)
+        let (bias, padding, one) = (Some(&self.bias), [0, self.around, self.around], [1, 1, 1]);
+        if x.device() == Device::Cpu && has_mkldnn() {
+            // LibTorch takes its own slow kernel for few channels, with a copy of the input for each place of the kernel.
+            return x.mkldnn_convolution(&self.weight, bias, padding, one, one, 1);
+        }
+        x.conv3d(&self.weight, bias, one, padding, one, 1)
     }
 }
 

@@ -1,0 +1,544 @@
+//! The worker as its parent sees it: a process that is spoken with by its standard input and output.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command as Program, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use polyphony_video_worker::protocol::{
+    self, Command, DummySize, Event, FailureKind, Order, Sampler, Stage, Weights,
+};
+use tempfile::TempDir;
+
+use crate::parity::{order as parity_order, repository};
+
+const WORKER: &str = env!("CARGO_BIN_EXE_polyphony-video-worker");
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Worker {
+    child: Child,
+    commands: Option<ChildStdin>,
+    events: Receiver<Event>,
+}
+
+impl Worker {
+    fn start() -> Self {
+        let mut program = Program::new(WORKER);
+        program.args(["--device", "cpu"]);
+        let worker = Self::of(program);
+        let ready = worker.next();
+        assert!(
+            matches!(&ready, Event::Ready { device, protocol, torch_version, total_memory_bytes, .. }
+            if device == "cpu" && *protocol == protocol::VERSION && torch_version == "2.11.0" && *total_memory_bytes > 0),
+            "{ready:?}"
+        );
+        worker
+    }
+
+    fn of(mut program: Program) -> Self {
+        let mut child = program
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the worker starts");
+        let (sender, events) = mpsc::channel();
+        let mut output = BufReader::new(child.stdout.take().expect("the worker can be spoken with"));
+        std::thread::spawn(move || {
+            while let Ok(Some(event)) = protocol::read(&mut output) {
+                if sender.send(event).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            commands: child.stdin.take(),
+            child,
+            events,
+        }
+    }
+
+    fn say(&mut self, command: &Command) {
+        protocol::write(
+            self.commands.as_mut().expect("the worker can be spoken with"),
+            command,
+        )
+        .expect("the worker can be spoken with");
+    }
+
+    fn say_line(&mut self, line: &[u8]) {
+        self.commands
+            .as_mut()
+            .expect("the worker can be spoken with")
+            .write_all(line)
+            .expect("the worker can be spoken with");
+    }
+
+    fn generate(&mut self, order: &Order) {
+        self.say(&Command::Generate {
+            order: Box::new(order.clone()),
+        });
+    }
+
+    fn cancel(&mut self, id: &str) {
+        self.say(&Command::Cancel { id: id.into() });
+    }
+
+    #[track_caller]
+    fn next(&self) -> Event {
+        self.events
+            .recv_timeout(PATIENCE)
+            .expect("the worker says something")
+    }
+
+    /// Events up to the end of an order.
+    #[track_caller]
+    fn until_end(&self, id: &str) -> Vec<Event> {
+        let mut heard = Vec::new();
+        loop {
+            let event = self.next();
+            let is_end = match &event {
+                Event::Done { id: of, .. } | Event::Cancelled { id: of } => of == id,
+                Event::Failed { id: of, .. } => of.as_deref() == Some(id),
+                _ => false,
+            };
+            heard.push(event);
+            if is_end {
+                return heard;
+            }
+        }
+    }
+
+    /// Closes its input and waits for its end.
+    fn close(mut self) -> Vec<Event> {
+        drop(self.commands.take());
+        assert!(ends(&mut self.child), "the worker goes on without a parent");
+        self.events.iter().collect()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn ends(child: &mut Child) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        if child.try_wait().expect("the worker can be spoken with").is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+fn toy(folder: &Path, id: &str) -> Order {
+    Order {
+        id: id.into(),
+        weights: Weights::Dummy { size: DummySize::Toy },
+        output: folder.join(format!("{id}.mp4")),
+        receipt: format!("{{\"id\":\"{id}\"}}"),
+        ..parity_order(Sampler::Unipc, 5.0)
+    }
+}
+
+/// One whose steps take long enough to be met.
+fn long(folder: &Path, id: &str) -> Order {
+    Order {
+        width: 320,
+        height: 192,
+        num_frames: 33,
+        num_inference_steps: 200,
+        ..toy(folder, id)
+    }
+}
+
+fn files(folder: &TempDir) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder.path())
+        .expect("the worker can be spoken with")
+        .map(|entry| {
+            entry
+                .expect("the worker can be spoken with")
+                .file_name()
+                .into_string()
+                .expect("the worker can be spoken with")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_order_is_told_step_by_step_and_the_same_order_is_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = Worker::start();
+    let mut first = toy(folder.path(), "first");
+    first.preview_every_steps = 2;
+    first.receipt = "same".into();
+    worker.generate(&first);
+    let heard = worker.until_end("first");
+    let stages: Vec<Stage> = heard
+        .iter()
+        .filter_map(|event| {
+            if let Event::Stage { stage, .. } = event {
+                Some(*stage)
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(
+        stages,
+        [
+            Stage::TextEncoding,
+            Stage::Denoising,
+            Stage::Decoding,
+            Stage::Encoding
+        ]
+    );
+    let steps: Vec<u32> = heard
+        .iter()
+        .filter_map(|event| match event {
+            Event::Step {
+                step,
+                of: 4,
+                memory_bytes,
+                ..
+            } if *memory_bytes > 0 => Some(*step),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(steps, [1, 2, 3, 4]);
+    assert!(matches!(&heard[0], Event::Loading { .. }));
+    assert!(matches!(&heard[1], Event::Loaded { bytes, .. } if *bytes > 100_000));
+    let Some(Event::Preview {
+        step: 2, frame, path, ..
+    }) = heard.iter().find(|event| matches!(event, Event::Preview { .. }))
+    else {
+        panic!("no preview: {heard:?}");
+    };
+    assert!(*frame < first.num_frames);
+    let preview = image::open(path).unwrap();
+    assert_eq!((preview.width(), preview.height()), (48, 32));
+    let Some(Event::Done {
+        size_bytes,
+        sha256,
+        frames: 9,
+        peak_memory_bytes,
+        timings,
+        ..
+    }) = heard.last()
+    else {
+        panic!("{:?}", heard.last());
+    };
+    assert_eq!(fs::metadata(&first.output).unwrap().len(), *size_bytes);
+    assert!(*peak_memory_bytes > 0 && timings.denoising > 0.0 && timings.decoding > 0.0);
+
+    // Again, with previews off and the model in memory.
+    let mut again = first.clone();
+    (again.id, again.output, again.preview_every_steps) =
+        ("again".into(), folder.path().join("again.mp4"), 0);
+    worker.generate(&again);
+    let heard = worker.until_end("again");
+    assert!(!heard.iter().any(|event| matches!(event, Event::Loading { .. })));
+    let Some(Event::Done { sha256: second, .. }) = heard.last() else {
+        panic!("{:?}", heard.last());
+    };
+    assert_eq!(sha256, second);
+    assert_eq!(fs::read(&first.output).unwrap(), fs::read(&again.output).unwrap());
+    assert_eq!(files(&folder), ["again.mp4", "first.0002.jpg", "first.mp4"]);
+
+    // Another seed is another video.
+    again.seed += 1;
+    worker.generate(&again);
+    assert!(
+        matches!(worker.until_end("again").last(), Some(Event::Done { sha256: other, .. }) if other != second)
+    );
+    assert!(worker.close().is_empty());
+}
+
+#[test]
+fn a_repository_is_loaded_used_and_unloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = Worker::start();
+    let weights = Weights::Folder { path: repository() };
+    let model = "wan".to_owned();
+    worker.say(&Command::Load {
+        model: model.clone(),
+        weights: weights.clone(),
+    });
+    assert!(matches!(worker.next(), Event::Loading { model, .. } if model == "wan2.1-t2v-1.3b"));
+    let Event::Loaded { bytes, .. } = worker.next() else {
+        panic!("it is not loaded")
+    };
+    let order = Order {
+        weights: weights.clone(),
+        vae_tiling: true,
+        ..toy(folder.path(), "real")
+    };
+    worker.generate(&order);
+    assert!(matches!(
+        worker.until_end("real").last(),
+        Some(Event::Done { .. })
+    ));
+    for freed in [bytes, 0] {
+        worker.say(&Command::Unload {
+            model: model.clone(),
+            weights: weights.clone(),
+        });
+        assert!(matches!(worker.next(), Event::Unloaded { bytes, .. } if bytes == freed));
+    }
+}
+
+#[test]
+fn a_cancel_is_heard_within_a_step_and_the_next_order_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = Worker::start();
+    worker.generate(&long(folder.path(), "given-up"));
+    worker.generate(&toy(folder.path(), "waits"));
+    worker.generate(&toy(folder.path(), "next"));
+    while !matches!(worker.next(), Event::Step { step: 1, .. }) {}
+    worker.cancel("waits");
+    worker.cancel("nobody");
+    worker.cancel("given-up");
+    let heard = worker.until_end("given-up");
+    assert!(matches!(heard.last(), Some(Event::Cancelled { .. })));
+    // One that was told before the cancel was read, and one that was under way.
+    assert!(heard.len() <= 3, "{heard:?}");
+    assert_eq!(worker.next(), Event::Cancelled { id: "waits".into() });
+    assert!(matches!(
+        worker.until_end("next").last(),
+        Some(Event::Done { .. })
+    ));
+    assert_eq!(files(&folder), ["next.mp4"]);
+    // Its id can be used again.
+    worker.generate(&toy(folder.path(), "given-up"));
+    assert!(matches!(
+        worker.until_end("given-up").last(),
+        Some(Event::Done { .. })
+    ));
+}
+
+#[test]
+fn it_ends_when_its_input_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = Worker::start();
+    worker.generate(&long(folder.path(), "orphan"));
+    worker.generate(&long(folder.path(), "another"));
+    while !matches!(worker.next(), Event::Step { .. }) {}
+    worker.close();
+    assert!(files(&folder).is_empty());
+}
+
+/// The parent is killed, so nobody says anything to the worker, and nobody reads what it says.
+#[test]
+fn it_ends_when_its_parent_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let order = Command::Generate {
+        order: Box::new(long(folder.path(), "orphan")),
+    };
+    let script =
+        "coproc W { exec \"$0\" --device cpu; }; echo $W_PID; printf '%s\\n' \"$1\" >&${W[1]}; cat <&${W[0]}";
+    let mut parent = Program::new("bash")
+        .args(["-c", script, WORKER, &serde_json::to_string(&order).unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("bash is there");
+    let mut output = BufReader::new(parent.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let worker = format!("/proc/{}/stat", line.trim());
+    let is_there = || {
+        let stat = fs::read_to_string(&worker).unwrap_or_default();
+        // What nobody waits for stays as a zombie, which is dead.
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    };
+    while !line.contains("\"step\"") {
+        line.clear();
+        assert!(output.read_line(&mut line).unwrap() > 0, "the worker ended early");
+    }
+    assert!(is_there());
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let began = Instant::now();
+    while is_there() {
+        assert!(began.elapsed() < PATIENCE, "the worker goes on without a parent");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(files(&folder).is_empty());
+}
+
+#[test]
+fn bad_lines_and_bad_orders_are_refused_and_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = Worker::start();
+    for line in [
+        "nonsense\n",
+        "{}\n",
+        "{\"command\":\"generate\",\"order\":{\"id\":\"x\"}}\n",
+        "\n",
+        "[1,2]\n",
+    ] {
+        worker.say_line(line.as_bytes());
+        let event = worker.next();
+        assert!(
+            matches!(
+                &event,
+                Event::Failed {
+                    id: None,
+                    kind: FailureKind::InvalidArgument,
+                    ..
+                }
+            ),
+            "{event:?}"
+        );
+    }
+    let absent = Weights::Folder {
+        path: folder.path().join("absent"),
+    };
+    let nowhere = folder.path().join("absent").join("a.mp4");
+    let toy = || toy(folder.path(), "bad");
+    let cases = [
+        (
+            Order {
+                model: "sora".into(),
+                ..toy()
+            },
+            FailureKind::UnknownModel,
+            "sora",
+        ),
+        (
+            Order {
+                model: "waver".into(),
+                ..toy()
+            },
+            FailureKind::UnknownModel,
+            "unreleased",
+        ),
+        (
+            Order { width: 50, ..toy() },
+            FailureKind::InvalidArgument,
+            "width",
+        ),
+        (
+            Order {
+                num_frames: 8,
+                ..toy()
+            },
+            FailureKind::InvalidArgument,
+            "num_frames",
+        ),
+        (
+            Order {
+                weights: absent,
+                ..toy()
+            },
+            FailureKind::Weights,
+            "absent",
+        ),
+        (
+            Order {
+                output: nowhere,
+                ..toy()
+            },
+            FailureKind::Storage,
+            "absent",
+        ),
+    ];
+    for (order, expected, word) in cases {
+        worker.generate(&order);
+        let heard = worker.until_end("bad");
+        let Some(Event::Failed { kind, message, .. }) = heard.last() else {
+            panic!("{heard:?}")
+        };
+        assert_eq!(*kind, expected, "{message}");
+        assert!(message.contains(word), "{message}");
+    }
+    worker.generate(&toy());
+    assert!(matches!(worker.until_end("bad").last(), Some(Event::Done { .. })));
+
+    // Beyond any line there is no telling where the next one begins.
+    worker.say_line(&vec![b'x'; protocol::MAX_LINE_BYTES + 2]);
+    assert!(matches!(
+        worker.next(),
+        Event::Failed {
+            kind: FailureKind::InvalidArgument,
+            ..
+        }
+    ));
+    assert!(ends(&mut worker.child));
+}
+
+/// LibTorch throws where memory is refused; its bindings panic; the worker says so and goes on.
+#[test]
+fn a_device_without_memory_is_a_failure_and_no_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::new("bash");
+    // Room for the libraries and small videos.
+    program.args([
+        "-c",
+        "ulimit -v 1000000; exec \"$0\" --device cpu --threads 1",
+        WORKER,
+    ]);
+    let mut worker = Worker::of(program);
+    assert!(matches!(worker.next(), Event::Ready { .. }));
+    let large = Order {
+        width: 1280,
+        height: 720,
+        num_inference_steps: 1,
+        ..toy(folder.path(), "large")
+    };
+    worker.generate(&large);
+    let heard = worker.until_end("large");
+    let Some(Event::Failed {
+        kind: FailureKind::Device,
+        message,
+        ..
+    }) = heard.last()
+    else {
+        panic!("{heard:?}")
+    };
+    assert!(message.contains("memory"), "{message}");
+    worker.generate(&toy(folder.path(), "small"));
+    assert!(matches!(
+        worker.until_end("small").last(),
+        Some(Event::Done { .. })
+    ));
+    assert_eq!(files(&folder), ["small.mp4"]);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_told_and_ends_it() {
+    for device in ["cuda:99", "tpu"] {
+        let mut program = Program::new(WORKER);
+        program.args(["--device", device]);
+        let mut worker = Worker::of(program);
+        assert!(matches!(
+            worker.next(),
+            Event::Failed {
+                kind: FailureKind::Device,
+                ..
+            }
+        ));
+        assert!(!worker.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_toy_is_proved_on_any_device() {
+    let output = Program::new(WORKER)
+        .args(["--prove", "--toy", "--device", "cpu"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    for word in ["matmul", "attention", "conv3d", "step", "decoding", "memory"] {
+        assert!(said.lines().any(|line| line.starts_with(word)), "{word}: {said}");
+    }
+}
