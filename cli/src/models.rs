@@ -1,4 +1,6 @@
-//! `polyphony models`: list, pull, load and unload, through the mesh's ModelService.
+//! `polyphony models`: list, pull, load and unload, through the mesh's ModelService; and pull without a mesh.
+
+mod local;
 
 use std::process::ExitCode;
 
@@ -11,10 +13,21 @@ use polyphony_proto::models::v1::{
 use serde_json::{Value, json};
 use tokio_stream::StreamExt;
 
-use crate::args::{Mesh, Models, ModelsCommand};
+use tonic::transport::Channel;
+
+use crate::args::{Mesh, Models, ModelsCommand, Pull};
 use crate::{client, output};
 
 pub(crate) async fn run(mesh: &Mesh, json: bool, args: Models) -> anyhow::Result<ExitCode> {
+    if let ModelsCommand::Pull(args) = &args.command {
+        if args.local {
+            local::pull(args, json).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if args.config.config.is_some() || !args.config.sets.is_empty() {
+            bail!("--config and --set say where models lie on this machine: they go with --local");
+        }
+    }
     let mut models = ModelServiceClient::new(client::connect(mesh).await?);
     match args.command {
         ModelsCommand::List { task, installed } => {
@@ -36,37 +49,7 @@ pub(crate) async fn run(mesh: &Mesh, json: bool, args: Models) -> anyhow::Result
             }
             list(&all, json)?;
         }
-        ModelsCommand::Pull { model, revision } => {
-            let request = PullModelRequest {
-                model: model.clone(),
-                revision: revision.unwrap_or_default(),
-            };
-            let mut progress = models.pull_model(request).await?.into_inner();
-            let bar = progress_bar(json);
-            let mut placed = false;
-            while let Some(step) = progress.next().await {
-                let step = step?;
-                bar.set_length(step.total_bytes);
-                bar.set_position(step.done_bytes);
-                bar.set_message(step.file.clone());
-                placed |= step.model.is_some();
-                if json {
-                    output::object(&json!({
-                        "state": state_name(step.state()),
-                        "file": step.file,
-                        "doneBytes": step.done_bytes,
-                        "totalBytes": step.total_bytes,
-                        "model": step.model.as_ref().map(object),
-                    }))?;
-                } else if let Some(model) = step.model {
-                    bar.finish_and_clear();
-                    output::line(&format!("{} is on disk, {}", model.model, model.digest))?;
-                }
-            }
-            if !placed {
-                bail!("the pull broke off: the mesh ended it without saying how");
-            }
-        }
+        ModelsCommand::Pull(args) => pull(&mut models, &args, json).await?,
         ModelsCommand::Load { model, pin } => {
             let request = LoadModelRequest {
                 model,
@@ -91,6 +74,42 @@ pub(crate) async fn run(mesh: &Mesh, json: bool, args: Models) -> anyhow::Result
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the mesh pull, one model after the other.
+async fn pull(mesh: &mut ModelServiceClient<Channel>, args: &Pull, json: bool) -> anyhow::Result<()> {
+    for model in &args.models {
+        let request = PullModelRequest {
+            model: model.clone(),
+            revision: args.revision.clone().unwrap_or_default(),
+        };
+        let mut progress = mesh.pull_model(request).await?.into_inner();
+        let bar = progress_bar(json);
+        let mut placed = false;
+        while let Some(step) = progress.next().await {
+            let step = step?;
+            bar.set_length(step.total_bytes);
+            bar.set_position(step.done_bytes);
+            bar.set_message(step.file.clone());
+            placed |= step.model.is_some();
+            if json {
+                output::object(&json!({
+                    "state": state_name(step.state()),
+                    "file": step.file,
+                    "doneBytes": step.done_bytes,
+                    "totalBytes": step.total_bytes,
+                    "model": step.model.as_ref().map(object),
+                }))?;
+            } else if let Some(model) = step.model {
+                bar.finish_and_clear();
+                output::line(&format!("{} is on disk, {}", model.model, model.digest))?;
+            }
+        }
+        if !placed {
+            bail!("the pull broke off: the mesh ended it without saying how");
+        }
+    }
+    Ok(())
 }
 
 fn list(models: &[Model], json: bool) -> anyhow::Result<()> {

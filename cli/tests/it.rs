@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod local_pull;
 mod mesh;
 mod reference;
 
