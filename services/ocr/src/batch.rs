@@ -1,17 +1,21 @@
-//! Batches in the background: what is told of one, and the task that works through its documents.
+//! Batches in the background: jobs of a queue that outlives the process; what is told of one, and the task that works
+//! through its documents.
 
 mod run;
+mod submit;
 mod wanted;
 
-use polyphony_chassis::operations::{Desk, Moment, Work};
+use polyphony_chassis::operations::{Lasting, LastingWork, lasting};
+use polyphony_jobs::{Job, State};
 use polyphony_proto::ocr::v1 as pb;
 use polyphony_proto::types::v1::JobState;
+use prost::Message;
 
-pub(crate) use run::begin;
-pub(crate) use wanted::Wanted;
+pub(crate) use run::work;
+pub(crate) use submit::submit;
 
-/// The batches of a process.
-pub(crate) type Batches = Desk<Batch>;
+/// The batches of a service.
+pub(crate) type Batches = Lasting<Batch>;
 
 /// Documents that are read one after another.
 #[derive(Debug)]
@@ -31,35 +35,59 @@ pub(crate) struct DocumentState {
 
 // === impl Batch ===
 
-impl Work for Batch {
-    type Progress = Vec<DocumentState>;
+impl LastingWork for Batch {
     type Metadata = pb::BatchProcessMetadata;
-    type Response = pb::BatchProcessResponse;
     const METADATA: &'static str = "polyphony.ocr.v1.BatchProcessMetadata";
     const RESPONSE: &'static str = "polyphony.ocr.v1.BatchProcessResponse";
 
-    fn metadata(now: &Moment<Vec<DocumentState>>) -> pb::BatchProcessMetadata {
-        let document = |document: &DocumentState| pb::BatchDocumentProgress {
-            name: document.name.clone(),
-            state: document.state.into(),
-            done_pages: document.done_pages,
-            total_pages: document.total_pages,
-        };
-        pb::BatchProcessMetadata {
-            create_time: Some(now.created.into()),
-            update_time: Some(now.updated.into()),
-            state: now.state.into(),
-            progress_percent: percent(&now.progress),
-            documents: now.progress.iter().map(document).collect(),
-            queue: now.queue,
-        }
+    fn metadata(job: &Job) -> pb::BatchProcessMetadata {
+        // What its worker said last; the queue knows the rest.
+        let mut metadata = pb::BatchProcessMetadata::decode(job.progress.as_slice()).unwrap_or_default();
+        metadata.create_time = Some(job.created.into());
+        metadata.update_time = Some(job.updated.into());
+        metadata.state = lasting::state(job.state).into();
+        metadata.queue = lasting::place(job);
+        settle(&mut metadata, job.state);
+        metadata
     }
+}
 
-    fn settle(documents: &mut Vec<DocumentState>, state: JobState) {
-        for document in documents.iter_mut().filter(|document| !document.is_over()) {
-            document.state = state;
+/// It is over, or waits once more: so do those of its documents that are not done.
+fn settle(metadata: &mut pb::BatchProcessMetadata, state: State) {
+    if state.is_held() {
+        return;
+    }
+    for document in &mut metadata.documents {
+        if !is_over(document.state()) {
+            document.state = lasting::state(state).into();
         }
     }
+    if state.is_over() {
+        metadata.progress_percent = 100;
+    }
+}
+
+/// How far a batch is, as its job's progress.
+fn told(documents: &[DocumentState]) -> Vec<u8> {
+    let document = |document: &DocumentState| pb::BatchDocumentProgress {
+        name: document.name.clone(),
+        state: document.state.into(),
+        done_pages: document.done_pages,
+        total_pages: document.total_pages,
+    };
+    let metadata = pb::BatchProcessMetadata {
+        progress_percent: percent(documents),
+        documents: documents.iter().map(document).collect(),
+        ..pb::BatchProcessMetadata::default()
+    };
+    metadata.encode_to_vec()
+}
+
+const fn is_over(state: JobState) -> bool {
+    matches!(
+        state,
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled
+    )
 }
 
 /// How much of the documents is done, 0 to 100: by their bytes, and within each by its pages.
@@ -86,10 +114,7 @@ impl DocumentState {
     }
 
     const fn is_over(&self) -> bool {
-        matches!(
-            self.state,
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled
-        )
+        is_over(self.state)
     }
 
     fn share(&self) -> f64 {
@@ -116,9 +141,10 @@ mod tests {
         assert_eq!(percent(&documents), 25);
         documents[0].state = JobState::Failed;
         assert_eq!(percent(&documents), 75);
-        Batch::settle(&mut documents, JobState::Cancelled);
-        assert_eq!(percent(&documents), 100);
-        assert_eq!(documents[0].state, JobState::Failed);
-        assert_eq!(documents[1].state, JobState::Cancelled);
+        let mut metadata = pb::BatchProcessMetadata::decode(told(&documents).as_slice()).expect("its own");
+        settle(&mut metadata, State::Cancelled);
+        assert_eq!(metadata.progress_percent, 100);
+        assert_eq!(metadata.documents[0].state(), JobState::Failed);
+        assert_eq!(metadata.documents[1].state(), JobState::Cancelled);
     }
 }

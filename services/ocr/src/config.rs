@@ -1,5 +1,5 @@
-//! The keys of text recognition: `[ocr]`, and the sections it shares with the rest of the mesh, `[models]` and
-//! `[inference]`.
+//! The keys of text recognition: `[ocr]`, and the sections it shares with the rest of the mesh, `[models]`, `[inference]`
+//! and `[jobs]`.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use polyphony_chassis::config::ServerConfig;
 use polyphony_chassis::places::or_each_core;
 use polyphony_config::{ByteSize, HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
+use polyphony_jobs::JobsConfig;
 use polyphony_models::ModelsConfig;
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +52,10 @@ pub struct Config {
     pub tensorrt_fp16: bool,
     /// Where TensorRT keeps what it compiled. None: `tensorrt` in the folder of models.
     pub tensorrt_cache: Option<PathBuf>,
-    /// Batches that are remembered, running or done; one more is refused. Each holds its documents until they are done,
-    /// so this times the largest message is what they may take. Default: 64.
+    /// Batches that are kept, waiting, running or done; one more is refused. Each holds its documents on the disk until it
+    /// is done, so this times the largest message is what they may take. Default: 64.
     pub max_operations: usize,
-    /// How long a batch is remembered after it is done. Default: 1 h.
+    /// How long a batch is kept after it is done. Default: 1 h.
     pub operation_retention: HumanDuration,
     /// `[models]`: where models lie.
     #[serde(skip)]
@@ -62,6 +63,9 @@ pub struct Config {
     /// `[inference]`: where ONNX Runtime lies, and which device runs it.
     #[serde(skip)]
     pub inference: InferenceConfig,
+    /// `[jobs]`: where batches are kept.
+    #[serde(skip)]
+    pub jobs: JobsConfig,
 }
 
 /// Which engines may serve.
@@ -81,7 +85,7 @@ const LEAST_MEMORY: ByteSize = ByteSize::mib(64);
 // === impl Config ===
 
 impl Config {
-    /// Reads the three sections.
+    /// Reads the four sections.
     ///
     /// # Errors
     /// The first key that is unknown or whose value cannot be used.
@@ -89,6 +93,7 @@ impl Config {
         let mut config: Self = layers.section("ocr")?;
         config.models = layers.section("models")?;
         config.inference = layers.section("inference")?;
+        config.jobs = JobsConfig::read(layers)?;
         config.server.limits.take_media();
         config.check(layers)?;
         Ok(config)
@@ -159,6 +164,7 @@ impl Default for Config {
             operation_retention: HumanDuration::from_secs(3600),
             models: ModelsConfig::default(),
             inference: InferenceConfig::default(),
+            jobs: JobsConfig::default(),
         }
     }
 }

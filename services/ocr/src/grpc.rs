@@ -5,11 +5,9 @@ mod image;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use polyphony_chassis::RequestId;
-use polyphony_chassis::operations::{Operations, Terms};
-use polyphony_chassis::places::Places;
+use futures_util::stream::{self, BoxStream};
+use polyphony_chassis::operations::LastingWork;
+use polyphony_chassis::{Caller, RequestId};
 use polyphony_error::Fault;
 use polyphony_proto::google::longrunning::Operation;
 use polyphony_proto::ocr::v1 as pb;
@@ -18,15 +16,14 @@ use polyphony_proto::types::v1 as types;
 use polyphony_wire::{degradation, media};
 use tonic::{Request, Response, Status};
 
-use crate::batch::{self, Batches};
+use crate::batch::{self, Batch, Batches};
 use crate::classify;
 use crate::config::Config;
 use crate::convert::pages::Ranges;
 use crate::convert::request::{Asked, supported_fields};
 use crate::document::MediaType;
-use crate::engines::{Engines, PresentEngine};
+use crate::engines::PresentEngine;
 use crate::job::{Job, Tools};
-use crate::reader::Readers;
 
 /// The service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,25 +41,12 @@ struct Shared {
 // === impl Service ===
 
 impl Service {
-    pub(crate) fn new(config: Config, engines: Engines, readers: Readers, operations: Operations) -> Self {
-        let places = Places::new("ocr", config.streams(), config.workers(), config.max_queue);
-        let terms = Terms {
-            service: "ocr",
-            max_operations: config.max_operations,
-            operation_retention: config.operation_retention.get(),
-            turns: config.workers(),
-        };
-        let tools = Tools {
-            readers,
-            engines,
-            places,
-            max_pages: config.max_pages,
-        };
+    pub(crate) fn new(config: Config, tools: Tools, batches: Batches) -> Self {
         Self {
             shared: Arc::new(Shared {
                 config,
                 tools,
-                batches: Batches::new(operations, terms),
+                batches,
             }),
         }
     }
@@ -120,15 +104,9 @@ impl OcrService for Service {
         request: Request<pb::BatchProcessRequest>,
     ) -> Result<Response<Operation>, Status> {
         let call = RequestId::of_call(&request);
-        let wanted = batch::Wanted::parse(request.into_inner(), &call)?;
-        let Shared {
-            config,
-            tools,
-            batches,
-        } = &*self.shared;
-        let largest = config.server.limits.max_send_message;
-        let operation = batch::begin(batches, wanted, tools.clone(), largest)?;
-        Ok(Response::new(operation.wire()))
+        let (caller, batches) = (Caller::of(&request), &self.shared.batches);
+        let job = batch::submit(batches, request.into_inner(), &caller, &call).await?;
+        Ok(Response::new(batches.operation(&job).await?))
     }
 
     type WatchBatchProcessStream = BoxStream<'static, Result<pb::WatchBatchProcessResponse, Status>>;
@@ -137,14 +115,19 @@ impl OcrService for Service {
         &self,
         request: Request<pb::WatchBatchProcessRequest>,
     ) -> Result<Response<Self::WatchBatchProcessStream>, Status> {
+        let caller = Caller::of(&request);
         let pb::WatchBatchProcessRequest { name } = request.into_inner();
-        let watched = self.shared.batches.watch(&name)?;
-        let message = |metadata| {
-            Ok(pb::WatchBatchProcessResponse {
-                metadata: Some(metadata),
-            })
-        };
-        Ok(Response::new(watched.map(message).boxed()))
+        let watched = self.shared.batches.watch(&name, &caller).await?;
+        Ok(Response::new(Box::pin(stream::try_unfold(
+            watched,
+            |mut watched| async move {
+                let job = watched.next().await.map_err(Fault::from)?;
+                Ok(job.map(|job| {
+                    let metadata = Some(Batch::metadata(&job));
+                    (pb::WatchBatchProcessResponse { metadata }, watched)
+                }))
+            },
+        ))))
     }
 
     async fn classify_document(

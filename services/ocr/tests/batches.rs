@@ -258,3 +258,20 @@ async fn a_batch_that_is_wrong_never_begins() {
         assert_refused(&status, Code::InvalidArgument, field);
     }
 }
+
+#[tokio::test]
+async fn a_batch_outlives_its_service() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut kept = config();
+    kept.jobs.data_dir = folder.path().to_owned();
+    let first = served(kept.clone(), Duration::from_millis(300)).await;
+    let begun = begin(&first, vec![document("pages", fixture("pages.tif"))]).await;
+    first.until_held(|held| held == 1).await;
+    first.trigger.drain();
+    first.ended.await.expect("ends");
+    let second = served(kept, Duration::ZERO).await;
+    let done = wait(&second, &begun.name).await;
+    assert_eq!(metadata(&done).documents[0].done_pages, 3);
+    let pages = response(done).documents.remove(0).document.expect("a document");
+    assert_eq!(pages.text, "40 24\n\u{C}40 24\n\u{C}40 24\n");
+}

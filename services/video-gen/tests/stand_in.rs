@@ -155,12 +155,12 @@ fn generate(out: &Out, order: &Order, is_cancelled: &dyn Fn() -> bool) {
             out.note("cancelled");
             return out.tell(&Event::Cancelled { id: id() });
         }
-        let step = match (says("slow"), says("steady")) {
+        let pause = match (says("slow"), says("steady")) {
             (true, _) => 100,
             (_, true) => 15,
             _ => 5,
         };
-        thread::sleep(Duration::from_millis(step));
+        thread::sleep(Duration::from_millis(pause));
         out.tell(&Event::Step {
             id: id(),
             step,
@@ -211,7 +211,6 @@ impl Out {
         self.write(&protocol::line(event).expect("a line"));
     }
 
-    #[expect(clippy::exit, reason = "nobody reads it any more")]
     fn write(&self, line: &[u8]) {
         if self.pipe.lock().expect("whole").write_all(line).is_err() {
             std::process::exit(0);

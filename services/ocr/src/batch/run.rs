@@ -1,76 +1,141 @@
-//! The task of a batch: its documents one after another.
+//! The worker of batches: takes one from the queue, and its documents one after another.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use polyphony_chassis::operations::{self, Operation};
+use polyphony_chassis::operations;
 use polyphony_config::ByteSize;
 use polyphony_error::{Fault, Kind};
 use polyphony_inference::Cancel;
+use polyphony_jobs::{Error as JobsError, Held, Queue, State};
 use polyphony_proto::ocr::v1 as pb;
 use polyphony_proto::types::v1::JobState;
 use prost::Message;
+use tokio::sync::mpsc;
 use tokio::task;
+use tokio::time::{Interval, interval};
+use tokio_util::sync::CancellationToken;
 
+use super::submit;
 use super::wanted::{Wanted, WantedDocument};
-use super::{Batch, Batches, DocumentState};
+use super::{DocumentState, told};
 use crate::convert::response;
 use crate::job::{Job, Stage, Tools};
 
 /// Of the largest message, what the operation needs besides its results.
 const MARGIN: u64 = 64 << 10;
+/// After a failure of the queue, before it is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Begins a batch, or finds the one that was begun with the same `request_id`. Its results have to fit into a message of
-/// `largest` bytes.
-pub(crate) fn begin(
-    batches: &Batches,
-    wanted: Wanted,
-    tools: Tools,
-    largest: ByteSize,
-) -> Result<Arc<Operation<Batch>>, Fault> {
-    let Wanted {
-        request_id,
-        documents,
-    } = wanted;
-    let states = documents
-        .iter()
-        .map(|document| DocumentState::new(document.name.clone(), document.job.bytes.len() as u64))
-        .collect();
-    batches.begin(&request_id, states, async move |operation| {
-        let mut results = Vec::with_capacity(documents.len());
-        let mut room = largest.bytes().saturating_sub(MARGIN);
-        for (at, WantedDocument { name, job }) in documents.into_iter().enumerate() {
-            let read = read(Arc::clone(&operation), at, job, tools.clone()).await;
-            if operation.is_cancelled() {
-                break;
+/// Why a batch is not worked on any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Its owner does not want it.
+    Cancelled,
+    /// Another process has it.
+    Lost,
+    /// This process ends.
+    Parting,
+}
+
+/// What the thread that reads tells of its document.
+enum Heard {
+    At(JobState),
+    Pages(u32),
+    Page,
+}
+
+/// A batch that is worked on.
+struct Working<'a> {
+    held: &'a Held,
+    beats: Interval,
+    stop: &'a CancellationToken,
+    documents: Vec<DocumentState>,
+    running: bool,
+}
+
+/// Works on batches, one at a time, until it is told to stop. Results have to fit into a message of `largest` bytes.
+pub(crate) async fn work(queue: Queue, tools: Tools, largest: ByteSize, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match queue.claim().await {
+            Ok(Some(held)) => one(held, &queue, &tools, largest, &stop).await,
+            Ok(None) => {
+                tokio::select! {
+                    () = queue.changed() => {}
+                    () = stop.cancelled() => {}
+                }
             }
-            let mut result = match read {
-                Ok(result) => result,
-                Err(fault) => failure(fault),
-            };
-            let size = result.encoded_len() as u64;
-            if size > room {
-                let text = format!(
-                    "its result takes {} more than one message holds (ocr.server.limits.max_send_message is {largest}); StreamDocument gives it page by page",
-                    ByteSize::kib((size - room).div_ceil(1024)),
-                );
-                result = failure(Fault::exhausted(
-                    "RESULT_TOO_LARGE",
-                    "ocr.server.limits.max_send_message",
-                    text,
-                    None,
-                ));
+            Err(error) => {
+                tracing::error!(error = %polyphony_error::chain(&error), "no batch can be claimed");
+                tokio::time::sleep(PAUSE).await;
             }
-            room = room.saturating_sub(result.encoded_len() as u64);
-            let state = if result.error.is_none() {
-                JobState::Succeeded
-            } else {
-                JobState::Failed
-            };
-            change(&operation, at, |document| document.state = state);
-            results.push(pb::BatchDocumentResult { name, ..result });
         }
-        Ok(pb::BatchProcessResponse { documents: results })
-    })
+    }
+}
+
+async fn one(held: Held, queue: &Queue, tools: &Tools, largest: ByteSize, stop: &CancellationToken) {
+    let ended = match submit::read(held.payload()) {
+        Err(fault) => held.fail(fault).await,
+        Ok(wanted) => match results(&held, wanted, queue, tools, largest, stop).await {
+            Ok(response) => held.succeed(&response.encode_to_vec()).await,
+            Err(Stop::Cancelled) => held.stopped().await,
+            Err(Stop::Parting) => held.give_back().await,
+            Err(Stop::Lost) => Err(JobsError::Lost),
+        },
+    };
+    if let Err(error) = ended {
+        tracing::warn!(error = %polyphony_error::chain(&error), "the end of a batch is not written");
+    }
+}
+
+async fn results(
+    held: &Held,
+    wanted: Wanted,
+    queue: &Queue,
+    tools: &Tools,
+    largest: ByteSize,
+    stop: &CancellationToken,
+) -> Result<pb::BatchProcessResponse, Stop> {
+    let Wanted { documents, .. } = wanted;
+    let state = |document: &WantedDocument| {
+        DocumentState::new(document.name.clone(), document.job.bytes.len() as u64)
+    };
+    let mut working = Working {
+        held,
+        beats: interval(queue.lease() / 3),
+        stop,
+        documents: documents.iter().map(state).collect(),
+        running: false,
+    };
+    let mut results = Vec::with_capacity(documents.len());
+    let mut room = largest.bytes().saturating_sub(MARGIN);
+    for (at, WantedDocument { name, job }) in documents.into_iter().enumerate() {
+        let mut result = match working.read(at, job, tools).await? {
+            Ok(result) => result,
+            Err(fault) => failure(fault),
+        };
+        let size = result.encoded_len() as u64;
+        if size > room {
+            let text = format!(
+                "its result takes {} more than one message holds (ocr.server.limits.max_send_message is {largest}); StreamDocument gives it page by page",
+                ByteSize::kib((size - room).div_ceil(1024)),
+            );
+            result = failure(Fault::exhausted(
+                "RESULT_TOO_LARGE",
+                "ocr.server.limits.max_send_message",
+                text,
+                None,
+            ));
+        }
+        room = room.saturating_sub(result.encoded_len() as u64);
+        let state = if result.error.is_none() {
+            JobState::Succeeded
+        } else {
+            JobState::Failed
+        };
+        working.change(at, |document| document.state = state);
+        results.push(pb::BatchDocumentResult { name, ..result });
+    }
+    Ok(pb::BatchProcessResponse { documents: results })
 }
 
 fn failure(fault: Fault) -> pb::BatchDocumentResult {
@@ -80,47 +145,100 @@ fn failure(fault: Fault) -> pb::BatchDocumentResult {
     }
 }
 
-/// One document; when asked to stop, ends when the work has.
-async fn read(
-    operation: Arc<Operation<Batch>>,
-    at: usize,
-    job: Job,
-    tools: Tools,
-) -> Result<pb::BatchDocumentResult, Fault> {
-    let cancel = Cancel::default();
-    let (flag, reported) = (cancel.clone(), Arc::clone(&operation));
-    let mut work = task::spawn_blocking(move || read_pages(&reported, at, job, &tools, &flag));
-    let ended = tokio::select! {
-        ended = &mut work => ended,
-        () = operation.cancelled() => {
-            cancel.cancel();
-            work.await
+// === impl Working ===
+
+impl Working<'_> {
+    /// One document; when asked to stop, ends when the work has.
+    async fn read(
+        &mut self,
+        at: usize,
+        job: Job,
+        tools: &Tools,
+    ) -> Result<Result<pb::BatchDocumentResult, Fault>, Stop> {
+        let cancel = Cancel::default();
+        let (tell, mut heard) = mpsc::unbounded_channel();
+        let (tools, flag) = (tools.clone(), cancel.clone());
+        let mut work = task::spawn_blocking(move || read_pages(job, &tools, &flag, &tell));
+        let mut why = None;
+        let ended = loop {
+            tokio::select! {
+                // What was told before its end is heard before it.
+                biased;
+                Some(news) = heard.recv() => self.hear(at, news).await,
+                ended = &mut work => break ended,
+                stop = self.stopped(why.is_none()) => {
+                    why = Some(stop);
+                    cancel.cancel();
+                }
+            }
+        };
+        match why {
+            Some(stop) => Err(stop),
+            None => Ok(ended.map_err(Fault::internal).flatten()),
         }
-    };
-    ended.map_err(Fault::internal)?
+    }
+
+    /// Completes when there is a reason to stop, and never when nobody asks for one; renews the lease meanwhile.
+    async fn stopped(&mut self, watching: bool) -> Stop {
+        loop {
+            tokio::select! {
+                _ = self.beats.tick() => match self.held.beat().await {
+                    Ok(pulse) if pulse.cancelled && watching => return Stop::Cancelled,
+                    Ok(_) => {}
+                    Err(JobsError::Lost) if watching => return Stop::Lost,
+                    // It is tried again before the lease lapses.
+                    Err(error) => tracing::warn!(%error, "a lease is not renewed"),
+                },
+                () = self.held.cancelled(), if watching => return Stop::Cancelled,
+                () = self.stop.cancelled(), if watching => return Stop::Parting,
+            }
+        }
+    }
+
+    async fn hear(&mut self, at: usize, news: Heard) {
+        self.change(at, |document| match news {
+            Heard::At(state) => document.state = state,
+            Heard::Pages(total) => document.total_pages = total,
+            Heard::Page => document.done_pages += 1,
+        });
+        let running = |document: &DocumentState| document.state == JobState::Running;
+        if !self.running && self.documents.get(at).is_some_and(running) {
+            self.running = true;
+            if let Err(error) = self.held.advance(State::Running).await {
+                tracing::warn!(%error, "a batch at work is not told as such");
+            }
+        }
+    }
+
+    /// Something about a document changed.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut DocumentState)) {
+        if let Some(document) = self.documents.get_mut(at) {
+            change(document);
+        }
+        if let Err(error) = self.held.say(told(&self.documents)) {
+            tracing::warn!(%error, "the progress of a batch is not told");
+        }
+    }
 }
 
+/// Runs on a thread of its own. Whoever no longer hears needs not be told.
 fn read_pages(
-    operation: &Operation<Batch>,
-    at: usize,
     job: Job,
     tools: &Tools,
     cancel: &Cancel,
+    tell: &mpsc::UnboundedSender<Heard>,
 ) -> Result<pb::BatchDocumentResult, Fault> {
+    let tell = |news| tell.send(news).unwrap_or_default();
     let stage = |stage| {
-        let state = match stage {
+        tell(Heard::At(match stage {
             Stage::Loading => JobState::Loading,
             Stage::Running => JobState::Running,
-        };
-        operation.advance(state, |documents| {
-            if let Some(document) = documents.get_mut(at) {
-                document.state = state;
-            }
-        });
+        }));
     };
     let mut running = job.start(tools, cancel, |_| Ok(()), &stage)?;
-    let total = u32::try_from(running.pages.len()).unwrap_or(u32::MAX);
-    change(operation, at, |document| document.total_pages = total);
+    tell(Heard::Pages(
+        u32::try_from(running.pages.len()).unwrap_or(u32::MAX),
+    ));
     let (mut pages, mut page_errors) = (Vec::new(), Vec::new());
     for number in running.pages.clone() {
         match running.page_in_turn(number, &tools.places) {
@@ -131,7 +249,7 @@ fn read_pages(
                 error: Some(operations::status(fault, "a page")),
             }),
         }
-        change(operation, at, |document| document.done_pages += 1);
+        tell(Heard::Page);
     }
     let media_type = running.media_type().mime();
     Ok(pb::BatchDocumentResult {
@@ -145,13 +263,4 @@ fn read_pages(
         )),
         receipt: Some(running.receipt()),
     })
-}
-
-/// Something about a document changed, while the batch is at work.
-fn change(operation: &Operation<Batch>, at: usize, change: impl FnOnce(&mut DocumentState)) {
-    operation.advance(JobState::Running, |documents| {
-        if let Some(document) = documents.get_mut(at) {
-            change(document);
-        }
-    });
 }

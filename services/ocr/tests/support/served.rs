@@ -44,6 +44,8 @@ pub(crate) struct Served {
     pub(crate) ended: JoinHandle<Ended>,
     /// Pages that the engine has in its hands.
     pub(crate) held: Arc<AtomicUsize>,
+    /// Where its batches are kept.
+    pub(crate) _folder: Option<tempfile::TempDir>,
 }
 
 // === impl Looker ===
@@ -131,7 +133,13 @@ pub(crate) fn config() -> Config {
 }
 
 /// Serves the looker, each page taking `step`.
-pub(crate) async fn served(config: Config, step: Duration) -> Served {
+pub(crate) async fn served(mut config: Config, step: Duration) -> Served {
+    let own = config.jobs.data_dir.as_os_str().is_empty();
+    let folder = own.then(|| tempfile::tempdir().expect("a folder"));
+    if let Some(folder) = &folder {
+        config.jobs.data_dir = folder.path().to_owned();
+    }
+    config.jobs.min_free = polyphony_config::ByteSize::mib(1);
     let held = Arc::new(AtomicUsize::new(0));
     let spec = Spec {
         model: "looker".parse().expect("a name"),
@@ -175,6 +183,7 @@ pub(crate) async fn served(config: Config, step: Duration) -> Served {
         trigger: running.trigger,
         ended: running.ended,
         held,
+        _folder: folder,
     }
 }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use polyphony_error::Fault;
-use polyphony_jobs::{Error, Filter, Job, Order, Queue, State};
+use polyphony_jobs::{Error, Filter, Job, Order, Queue, State, Watch};
 use polyphony_proto::google::{longrunning as lro, rpc};
 use polyphony_proto::types::v1::{JobState, QueueStatus};
 use prost::Message;
@@ -93,6 +93,16 @@ impl<W: LastingWork> Lasting<W> {
             done: result.is_some(),
             result,
         })
+    }
+
+    /// How the caller's job is now, then each change until it is over.
+    ///
+    /// # Errors
+    /// NOT_FOUND.
+    pub async fn watch(&self, name: &str, caller: &Caller) -> Result<Watch, Fault> {
+        let owners: Vec<&str> = caller.names().collect();
+        let watched = self.queue.watch(self.id(name)?, &owners).await;
+        watched.map_err(|error| named(error, name))
     }
 
     async fn job(&self, name: &str, caller: &Caller) -> Result<Job, Fault> {
@@ -192,9 +202,7 @@ impl<W: LastingWork> Source for Lasting<W> {
     }
 
     async fn wait(&self, name: &str, caller: &Caller, timeout: Duration) -> Result<lro::Operation, Fault> {
-        let owners: Vec<&str> = caller.names().collect();
-        let watched = self.queue.watch(self.id(name)?, &owners).await;
-        let mut watched = watched.map_err(|error| named(error, name))?;
+        let mut watched = self.watch(name, caller).await?;
         let over = async { while let Ok(Some(_)) = watched.next().await {} };
         // Whether it is done or the time is over, the answer says how far it is.
         drop(tokio::time::timeout(timeout, over).await);
