@@ -37,7 +37,8 @@ install: setup ## Build and put `polyphony` and the service binaries into ~/.loc
 .PHONY: test
 test: setup setup-test setup-libtorch ## Run every test: Rust, contract, clients in other languages.
 	buf lint
-	cargo test --workspace --locked
+	$(TORCH) cargo build --locked $(WORKER)
+	POLYPHONY_TEST_VIDEO_WORKER="$(CARGO_TARGET_DIR)/debug/polyphony-video-worker" cargo test --workspace --locked
 	$(TORCH) cargo test --locked $(WORKER)
 
 .PHONY: lint

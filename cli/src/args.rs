@@ -1,5 +1,6 @@
 //! The command line, and nothing of what it does.
 
+mod film;
 mod knowledge;
 mod language;
 mod speech;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::up::SERVICES;
 
+pub(crate) use film::{Generate, Spec, Video, VideoCommand, VideoPriority, VideoSampler, VideoState};
 pub(crate) use knowledge::{
     Ask, Fusion, Ingest, Only, Rag, RagCommand, Search, Spaces, SpacesCommand, State,
 };
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Pitch(Pitch),
     /// Take a mix of music apart into its stems.
     Stems(Stems),
+    /// Make videos, watch them, cancel them, fetch them.
+    Video(Video),
     /// List, pull, load and unload models.
     Models(Models),
     /// Check this machine: libraries, models, GPU, and the command that mends what is missing.

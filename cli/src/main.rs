@@ -19,6 +19,7 @@ mod source;
 mod stems;
 mod transcribe;
 mod up;
+mod video;
 mod whole_file;
 mod wire;
 
@@ -72,6 +73,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Chat(args) => client::call(mesh, chat::run(mesh, json, args)),
         Command::Pitch(args) => client::call(mesh, pitch::run(mesh, json, args)),
         Command::Stems(args) => client::call(mesh, stems::run(mesh, json, args)),
+        Command::Video(args) => client::call(mesh, video::run(mesh, json, args)),
         Command::Models(models) => client::call(mesh, models::run(mesh, json, models)),
         Command::Doctor(doctor) => doctor::run(&doctor, json),
         Command::Completions { shell } => {

@@ -20,6 +20,7 @@ use polyphony_llm_proxy::LlmProxy;
 use polyphony_ocr::Ocr;
 use polyphony_rag::Rag;
 use polyphony_tts::Tts;
+use polyphony_video_gen::VideoGen;
 
 use crate::args::Up;
 use crate::output;
@@ -29,7 +30,7 @@ use service::{Bound, Service};
 const THREAD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The services that there are, in the order of their ports.
-pub(crate) const SERVICES: [&str; 8] = [
+pub(crate) const SERVICES: [&str; 9] = [
     Asr::NAME,
     Align::NAME,
     Diar::NAME,
@@ -37,6 +38,7 @@ pub(crate) const SERVICES: [&str; 8] = [
     Tts::NAME,
     Ocr::NAME,
     Rag::NAME,
+    VideoGen::NAME,
     Analysis::NAME,
 ];
 
@@ -136,6 +138,7 @@ impl Loaded {
             service::read::<Tts>,
             service::read::<Ocr>,
             service::read::<Rag>,
+            service::read::<VideoGen>,
             service::read::<Analysis>,
         ];
         let mut services = Vec::new();

@@ -7,6 +7,7 @@ use polyphony_config::{Mismatch, Reference};
 use polyphony_gateway::{Keys, TlsKeys};
 use polyphony_gateway_core::{ClusterConfig, RouteConfig, TlsConfig as ClusterTls};
 use polyphony_inference::InferenceConfig;
+use polyphony_jobs::JobsConfig;
 use polyphony_llm_proxy::config::{AliasConfig, Kind, UpstreamConfig};
 use polyphony_models::ModelsConfig;
 use serde::de::DeserializeOwned;
@@ -63,8 +64,11 @@ fn lies() -> Result<Vec<Mismatch>, polyphony_config::Error> {
         .elsewhere("rag.server")
         .section::<polyphony_rag::Config>("rag")?
         .example("rag.channel.tls", &channel_tls())?
+        .elsewhere("video-gen.server")
+        .section::<polyphony_video_gen::Config>("video-gen")?
         .elsewhere("analysis.server")
         .section::<polyphony_analysis::Config>("analysis")?
+        .section::<JobsConfig>("jobs")?
         .section::<ModelsConfig>("models")?
         .section::<InferenceConfig>("inference")?
         .section::<TelemetryConfig>("telemetry")?;
@@ -105,8 +109,17 @@ fn it_can_be_used_with_every_key_and_example_in_force() {
     assert_eq!(run("--check"), "");
     let dump = run("--dump-config");
     // The keys of a server are shown once, for asr.
-    let elsewhere =
-        ["align", "analysis", "diar", "llm-proxy", "ocr", "rag", "tts"].map(|name| format!("[{name}.server"));
+    let elsewhere = [
+        "align",
+        "analysis",
+        "diar",
+        "llm-proxy",
+        "ocr",
+        "rag",
+        "tts",
+        "video-gen",
+    ]
+    .map(|name| format!("[{name}.server"));
     let mut shown = true;
     let mut absent = Vec::new();
     for line in dump.lines() {

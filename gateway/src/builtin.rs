@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use polyphony_gateway_core::{EndpointConfig, MeshConfig, RouteConfig};
-use polyphony_proto::{align, analysis, asr, diar, google, llm, models, ocr, rag, tts};
+use polyphony_proto::{align, analysis, asr, diar, google, llm, models, ocr, rag, tts, video};
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
@@ -21,7 +21,7 @@ const MODELS: &str = "polyphony.models.v1.";
 const OPERATIONS: &str = "google.longrunning.Operations";
 
 /// The services that are built. Ports are those of a service started without a configuration.
-const SERVICES: [Service; 8] = [
+const SERVICES: [Service; 9] = [
     Service {
         cluster: "asr",
         endpoint: "127.0.0.1:7001",
@@ -58,6 +58,11 @@ const SERVICES: [Service; 8] = [
         routes: &["polyphony.rag.v1.", MODELS, OPERATIONS],
     },
     Service {
+        cluster: "video-gen",
+        endpoint: "127.0.0.1:7008",
+        routes: &["polyphony.video.v1.", MODELS, OPERATIONS],
+    },
+    Service {
         cluster: "analysis",
         endpoint: "127.0.0.1:7009",
         routes: &["polyphony.analysis.v1.", MODELS],
@@ -65,7 +70,7 @@ const SERVICES: [Service; 8] = [
 ];
 
 /// The contract of those services.
-const DESCRIPTORS: [&[u8]; 10] = [
+const DESCRIPTORS: [&[u8]; 11] = [
     asr::v1::FILE_DESCRIPTOR_SET,
     align::v1::FILE_DESCRIPTOR_SET,
     diar::v1::FILE_DESCRIPTOR_SET,
@@ -73,6 +78,7 @@ const DESCRIPTORS: [&[u8]; 10] = [
     tts::v1::FILE_DESCRIPTOR_SET,
     ocr::v1::FILE_DESCRIPTOR_SET,
     rag::v1::FILE_DESCRIPTOR_SET,
+    video::v1::FILE_DESCRIPTOR_SET,
     analysis::v1::FILE_DESCRIPTOR_SET,
     models::v1::FILE_DESCRIPTOR_SET,
     google::longrunning::FILE_DESCRIPTOR_SET,
@@ -146,6 +152,7 @@ mod tests {
             ("/polyphony.tts.v1.TtsService/Synthesize", "tts"),
             ("/polyphony.ocr.v1.OcrService/StreamDocument", "ocr"),
             ("/polyphony.rag.v1.RagService/Answer", "rag"),
+            ("/polyphony.video.v1.VideoService/WatchVideo", "video-gen"),
             ("/polyphony.analysis.v1.AnalysisService/Pitch", "analysis"),
         ] {
             assert_eq!(mesh.routes.find(path).expect(path).cluster, cluster);

@@ -37,6 +37,7 @@ impl Mesh {
         command.args(["up", "--json"]).current_dir(data.path());
         let models = format!("models.dir={}", data.path().join("models").display());
         let documents = format!("rag.data_dir={}", data.path().join("rag").display());
+        let jobs = format!("jobs.data_dir={}", data.path().join("jobs").display());
         let services = [
             "asr",
             "align",
@@ -45,6 +46,7 @@ impl Mesh {
             "tts",
             "ocr",
             "rag",
+            "video-gen",
             "analysis",
         ]
         .map(|name| format!("{name}.server"));
@@ -57,7 +59,7 @@ impl Mesh {
             .map(String::as_str)
             // Several meshes run side by side.
             .chain(["llm-proxy.http.listen="])
-            .chain([models.as_str(), documents.as_str()])
+            .chain([models.as_str(), documents.as_str(), jobs.as_str()])
             .chain(keys.iter().copied())
         {
             command.args(["--set", key]);

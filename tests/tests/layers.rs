@@ -29,6 +29,7 @@ const FLOORS: &[&[&str]] = &[
         "polyphony-ocr",
         "polyphony-rag",
         "polyphony-tts",
+        "polyphony-video-gen",
         "polyphony-gateway-proxy",
     ],
     &["polyphony-gateway"],

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future;
 use polyphony_proto::types::v1::ModelCapabilities;
-use polyphony_proto::{align, analysis, asr, diar, llm, ocr, rag, tts};
+use polyphony_proto::{align, analysis, asr, diar, llm, ocr, rag, tts, video};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Channel, Endpoint};
@@ -84,7 +84,7 @@ async fn outcome(name: &str, channel: Channel) -> anyhow::Result<Outcome> {
         match models(name, channel.clone()).await {
             Ok(models) => return Ok(Outcome::Ready(models)),
             Err(status) if status.code() == Code::Unavailable => {
-                if begun.elapsed() > PATIENCE {
+                if begun.elapsed() > PATIENCE || lacks_a_program(&status) {
                     return Ok(Outcome::Lacking(status.message().to_owned()));
                 }
                 sleep(POLL).await;
@@ -92,6 +92,11 @@ async fn outcome(name: &str, channel: Channel) -> anyhow::Result<Outcome> {
             Err(status) => return Err(status.into()),
         }
     }
+}
+
+/// What a program that is not installed lacks will not come by itself.
+fn lacks_a_program(status: &Status) -> bool {
+    status.message().contains("`make video`")
 }
 
 /// What a service can do, as it says itself.
@@ -113,6 +118,7 @@ async fn models(name: &str, channel: Channel) -> Result<Vec<ModelCapabilities>, 
         "tts" => ask!(tts, tts_service_client, TtsServiceClient),
         "ocr" => ask!(ocr, ocr_service_client, OcrServiceClient),
         "rag" => ask!(rag, rag_service_client, RagServiceClient),
+        "video-gen" => ask!(video, video_service_client, VideoServiceClient),
         "analysis" => ask!(analysis, analysis_service_client, AnalysisServiceClient),
         other => return Err(Status::internal(format!("nothing is known of {other}"))),
     })

@@ -20,6 +20,8 @@ pub struct Config {
     /// The program that makes videos. Empty, the default: `polyphony-video-worker` beside this program, else in
     /// `$POLYPHONY_HOME/bin`, else in `$PATH`.
     pub worker: String,
+    /// Where it computes: "auto" takes a GPU if there is one. Or "cpu", "cuda", "cuda:1". Default: "auto".
+    pub device: String,
     /// The model for requests that name none, as "wan2.1-t2v-1.3b". Empty, the default: the best on disk.
     pub model: String,
     /// How large models of random weights are. Default: "toy".
@@ -90,6 +92,9 @@ impl Config {
         {
             return Err(checks.invalid("model", missing.to_string()));
         }
+        if !is_device(&self.device) {
+            return Err(checks.invalid("device", "must be \"auto\", \"cpu\", \"cuda\" or \"cuda:N\""));
+        }
         checks.seconds([
             ("worker_start", self.worker_start),
             ("worker_silence", self.worker_silence),
@@ -106,11 +111,18 @@ impl Config {
     }
 }
 
+fn is_device(name: &str) -> bool {
+    let number = name.strip_prefix("cuda:");
+    let numbered = number.is_some_and(|number| number.parse::<u8>().is_ok());
+    numbered || ["auto", "cpu", "cuda"].contains(&name)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             server: ServerConfig::default(),
             worker: String::new(),
+            device: "auto".to_owned(),
             model: String::new(),
             dummy_size: DummySize::Toy,
             memory_limit: ByteSize::default(),

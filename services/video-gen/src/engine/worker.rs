@@ -49,12 +49,12 @@ const PARTING: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Starts a worker, and waits until its device is there.
-    pub(super) async fn start(program: &Path, patience: Duration) -> Result<Self, Error> {
+    pub(super) async fn start(program: &Path, device: &str, patience: Duration) -> Result<Self, Error> {
         let failed = |reason: String| Error::Start {
             program: program.to_owned(),
             reason,
         };
-        let mut pipes = Pipes::open(program).map_err(|error| failed(error.to_string()))?;
+        let mut pipes = Pipes::open(program, device).map_err(|error| failed(error.to_string()))?;
         let first = tokio::time::timeout(patience, listen::event(&mut pipes.output)).await;
         let device = match first {
             Err(_) => return Err(failed(format!("it says nothing within {patience:?}"))),
@@ -187,8 +187,9 @@ impl Worker {
 // === impl Pipes ===
 
 impl Pipes {
-    fn open(program: &Path) -> std::io::Result<Self> {
+    fn open(program: &Path, device: &str) -> std::io::Result<Self> {
         let mut child = tokio::process::Command::new(program)
+            .args(["--device", device])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

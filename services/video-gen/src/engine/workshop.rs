@@ -19,6 +19,7 @@ pub(super) struct Workshop {
 #[derive(Debug)]
 struct Inner {
     configured: String,
+    device: String,
     patience: Duration,
     idle: Duration,
     /// Held while one is started, so that there are never two.
@@ -44,6 +45,7 @@ impl Workshop {
         Self {
             inner: Arc::new(Inner {
                 configured: config.worker.clone(),
+                device: config.device.clone(),
                 patience: config.worker_start.get(),
                 idle: config.worker_idle.get(),
                 worker: tokio::sync::Mutex::default(),
@@ -102,7 +104,7 @@ impl Workshop {
         }
         *slot = None;
         let program = program::find(&self.inner.configured)?;
-        let started = Worker::start(&program, self.inner.patience).await;
+        let started = Worker::start(&program, &self.inner.device, self.inner.patience).await;
         let mut known = self.known();
         let worker = match started {
             Ok(worker) => worker,
