@@ -1,8 +1,9 @@
-//! The video service whole: its life, its faults and kill -9.
+//! The video service whole: its life, its faults, kill -9, and the real worker.
 
 mod bad_input;
 mod faults;
 mod kills;
+mod real;
 mod stand_in;
 mod support;
 mod videos;
