@@ -92,6 +92,7 @@ impl Gateway {
         let checking = runtime
             .readiness
             .guard("", "the first health checks of the upstreams");
+        runtime.readiness.started();
         let proxy = Proxy::start(mesh, config.spans()).map_err(Error::Clusters)?;
         let index = Index::start(&proxy);
         let ready = async {

@@ -235,6 +235,9 @@ fn readiness_in_words(readiness: &Readiness) -> impl Fn() -> Vec<String> + Send 
         let mut words: Vec<String> = awaited
             .map(|(service, what)| format!("{service}: {what}"))
             .collect();
+        if readiness.is_starting() {
+            words.push("the start of the program".to_owned());
+        }
         if readiness.is_draining() {
             words.push("nothing, the process is draining".to_owned());
         }
@@ -297,6 +300,8 @@ impl<P: Program> Launch<P> {
     /// # Errors
     /// [`StartError::Program`].
     pub async fn run(self, metrics: Metrics, dump: String) -> Result<Ended, StartError> {
+        // The admin pages are there before the program is.
+        self.runtime.readiness.starting();
         let awaited = readiness_in_words(&self.runtime.readiness);
         let admin = Admin::new(metrics, &self.runtime.readiness, awaited, dump)
             .serve(self.admin, std::future::pending());

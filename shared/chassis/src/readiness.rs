@@ -37,6 +37,7 @@ pub struct Guard {
 struct State {
     services: BTreeMap<Arc<str>, BTreeMap<u64, String>>,
     next: u64,
+    starting: bool,
     draining: bool,
 }
 
@@ -80,6 +81,23 @@ impl Readiness {
         }
     }
 
+    /// Says NOT_SERVING until [`Readiness::started`]: what a program waits for is not known before it was built.
+    pub fn starting(&self) {
+        self.state
+            .send_if_modified(|state| !std::mem::replace(&mut state.starting, true));
+    }
+
+    /// From now on the conditions decide.
+    pub fn started(&self) {
+        self.state
+            .send_if_modified(|state| std::mem::replace(&mut state.starting, false));
+    }
+
+    /// Whether the program is still being built.
+    pub fn is_starting(&self) -> bool {
+        self.state.borrow().starting
+    }
+
     /// Says NOT_SERVING for everything, for good.
     pub fn drain(&self) {
         self.state
@@ -118,7 +136,7 @@ impl Readiness {
         let mut changes = self.state.subscribe();
         // The sender lives in `self`, so the channel cannot close.
         let waited = changes
-            .wait_for(|state| state.services.values().all(BTreeMap::is_empty))
+            .wait_for(|state| !state.starting && state.services.values().all(BTreeMap::is_empty))
             .await;
         drop(waited);
     }
@@ -176,10 +194,11 @@ impl State {
     fn is_serving(&self, service: &str) -> Option<bool> {
         if service.is_empty() {
             let clear = self.services.values().all(BTreeMap::is_empty);
-            return Some(clear && !self.draining);
+            return Some(clear && !self.starting && !self.draining);
         }
         self.services.get(service)?;
-        Some(!self.draining && self.awaited(service).next().is_none())
+        let clear = self.awaited(service).next().is_none();
+        Some(clear && !self.starting && !self.draining)
     }
 }
 
@@ -223,6 +242,24 @@ mod tests {
         assert_eq!(readiness.is_serving("a"), Some(false));
         drop(guard);
         assert_eq!(readiness.is_serving("a"), Some(true));
+    }
+
+    #[test]
+    fn nothing_serves_while_the_program_is_built() {
+        let readiness = Readiness::new();
+        readiness.register("a");
+        readiness.starting();
+        assert_eq!(readiness.is_serving(""), Some(false));
+        assert_eq!(readiness.is_serving("a"), Some(false));
+        let model = readiness.guard("a", "the model");
+        readiness.started();
+        assert_eq!(
+            readiness.is_serving("a"),
+            Some(false),
+            "now the model is waited for"
+        );
+        drop(model);
+        assert_eq!(readiness.is_serving(""), Some(true));
     }
 
     #[test]

@@ -205,6 +205,7 @@ impl Server {
         for service in described.services() {
             readiness.register(service);
         }
+        readiness.started();
         let limits = &config.limits;
         let health = HealthServer::new(HealthService::new(readiness.clone()));
         let routes = routes
