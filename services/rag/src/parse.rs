@@ -18,6 +18,7 @@ mod table;
 use crate::domain::Parsed;
 
 pub use format::{Format, MEDIA_TYPES, Reader};
+pub(crate) use outline::{Outline, folded};
 
 /// What a document may become before its parser gives up.
 #[derive(Debug, Clone, Copy)]

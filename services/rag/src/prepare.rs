@@ -85,7 +85,7 @@ impl Preparer {
             .or_else(|| language::of(&parsed.text).map(str::to_owned));
         let given = head.title.clone().filter(|title| !title.trim().is_empty());
         let title = given
-            .or_else(|| parsed.title.clone())
+            .or_else(|| parsed.title.as_deref().map(parse::folded))
             .unwrap_or_else(|| file_name(&head.source_uri).to_owned());
         let embedding = self.encoders.embedding(source.embedding_model).await?;
         let given = head.doc_type.as_deref().unwrap_or_default();

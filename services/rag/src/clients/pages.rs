@@ -15,6 +15,7 @@ use tonic::Request;
 
 use super::{channel, fault, media_limits};
 use crate::domain::{Block, BlockKind, Parsed, Place};
+use crate::parse::{Outline, folded};
 
 /// Reads pages. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,8 +25,6 @@ pub(crate) struct Pages {
 
 const SERVICE: &str = "ocr";
 const KEY: &str = "rag.ocr_endpoint";
-/// Headings deeper than this are kept as one of this level.
-const DEEPEST: usize = 6;
 
 // === impl Pages ===
 
@@ -97,7 +96,7 @@ impl Pages {
 #[derive(Debug, Default)]
 struct Sheet {
     parsed: Parsed,
-    headings: Vec<(usize, String)>,
+    outline: Outline,
 }
 
 // === impl Sheet ===
@@ -109,6 +108,7 @@ impl Sheet {
                 self.push(
                     BlockKind::Paragraph,
                     &line.text,
+                    self.outline.above(),
                     page.page_number,
                     line.layout.as_ref(),
                 );
@@ -133,19 +133,25 @@ impl Sheet {
                     .filter_map(|at| page.lines.get(*at as usize))
                     .map(|line| line.text.trim());
                 let text = lines.collect::<Vec<_>>().join("\n");
-                if kind == BlockKind::Heading {
-                    let level = (block.heading_level as usize).clamp(1, DEEPEST);
-                    self.headings.retain(|(above, _)| *above < level);
-                    self.push(kind, &text, page.page_number, paragraph.layout.as_ref());
-                    self.headings.push((level, text.replace('\n', " ")));
-                } else {
-                    self.push(kind, &text, page.page_number, paragraph.layout.as_ref());
-                }
+                let above = match kind {
+                    BlockKind::Heading if !text.trim().is_empty() => {
+                        self.outline.enter(block.heading_level as usize, &text)
+                    }
+                    _ => self.outline.above(),
+                };
+                self.push(kind, &text, above, page.page_number, paragraph.layout.as_ref());
             }
         }
     }
 
-    fn push(&mut self, kind: BlockKind, text: &str, page: u32, layout: Option<&pb::Layout>) {
+    fn push(
+        &mut self,
+        kind: BlockKind,
+        text: &str,
+        headings: Arc<[String]>,
+        page: u32,
+        layout: Option<&pb::Layout>,
+    ) {
         if text.trim().is_empty() {
             return;
         }
@@ -155,7 +161,7 @@ impl Sheet {
             blocks,
         } = &mut self.parsed;
         if title.is_none() && kind == BlockKind::Heading {
-            *title = Some(text.replace('\n', " "));
+            *title = Some(folded(text));
         }
         if !all.is_empty() {
             all.push_str("\n\n");
@@ -167,7 +173,6 @@ impl Sheet {
             .map(|region| region.polygon.iter().map(|point| [point.x, point.y]).collect())
             .filter(|outline: &Vec<_>| outline.len() >= 3)
             .unwrap_or_else(|| vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]);
-        let headings: Arc<[String]> = self.headings.iter().map(|(_, heading)| heading.clone()).collect();
         blocks.push(Block {
             kind,
             range: start..all.len(),

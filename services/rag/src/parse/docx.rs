@@ -68,7 +68,7 @@ impl Reader {
             if end_of_whole.is_some_and(|end| node.range().start < end) {
                 continue;
             }
-            if node.tag_name().name() == "Fallback" {
+            if is_fallback(node) {
                 end_of_whole = Some(node.range().end);
             } else if is(node, "tbl") {
                 end_of_whole = Some(node.range().end);
@@ -113,22 +113,16 @@ impl Reader {
     fn table(&mut self, table: Node<'_, '_>) {
         let above = self.outline.above();
         let mut columns: Option<Arc<[String]>> = None;
-        for row in table.children().filter(|node| is(*node, "tr")) {
-            let cells: Vec<String> = row
-                .children()
-                .filter(|node| is(*node, "tc"))
-                .map(|cell| {
-                    let paragraphs = cell.descendants().filter(|node| is(*node, "p")).map(text_of);
-                    paragraphs.collect::<Vec<_>>().join(" ").trim().to_owned()
-                })
-                .collect();
+        // Rows, and cells, may be in elements that say more of them, as controls of forms do.
+        for row in parts(table, "tr") {
+            let cells = parts(row, "tc").into_iter().map(cell).collect::<Vec<_>>();
             if cells.iter().all(String::is_empty) {
                 continue;
             }
             let properties = child(row, "trPr");
             let is_head = properties.is_some_and(|properties| child(properties, "tblHeader").is_some());
             if is_head && columns.is_none() {
-                columns = Some(above.iter().cloned().chain([cells.join(", ")]).collect());
+                columns = Some(self.outline.above_rows(&cells.join(", ")));
                 self.write(&cells.join(" | "), BlockKind::Heading, Arc::clone(&above));
             } else {
                 let headings = columns.clone().unwrap_or_else(|| Arc::clone(&above));
@@ -150,14 +144,47 @@ impl Reader {
     }
 }
 
-/// The text of a paragraph, without what was deleted and without the paragraphs of text boxes in it.
+/// Goes through what is below a node, in order and without recursion. `visit` says whether to go on below what it is given.
+fn walk<'a, 'i>(top: Node<'a, 'i>, mut visit: impl FnMut(Node<'a, 'i>) -> bool) {
+    let mut next = top.first_child();
+    while let Some(node) = next {
+        let below = if visit(node) { node.first_child() } else { None };
+        next = below.or_else(|| {
+            let up = node.ancestors().take_while(|above| above.id() != top.id());
+            up.filter_map(|above| above.next_sibling()).next()
+        });
+    }
+}
+
+/// The nearest elements of a name below a node, of no table in it, and without what is only said to old readers.
+fn parts<'a, 'i>(top: Node<'a, 'i>, name: &str) -> Vec<Node<'a, 'i>> {
+    let mut found = Vec::new();
+    walk(top, |node| {
+        let is_one = is(node, name);
+        if is_one {
+            found.push(node);
+        }
+        !is_one && !is(node, "tbl") && !is_fallback(node)
+    });
+    found
+}
+
+/// The text of a cell, with that of the tables and text boxes in it.
+fn cell(cell: Node<'_, '_>) -> String {
+    let mut paragraphs = Vec::new();
+    walk(cell, |node| {
+        if is(node, "p") {
+            paragraphs.push(text_of(node));
+        }
+        !is_fallback(node)
+    });
+    paragraphs.join(" ").trim().to_owned()
+}
+
+/// The text of a paragraph, without what was deleted or moved away and without the paragraphs of text boxes in it.
 fn text_of(paragraph: Node<'_, '_>) -> String {
     let mut text = String::new();
-    for node in paragraph.descendants().skip(1) {
-        let owner = node.ancestors().skip(1).find(|above| is(*above, "p"));
-        if owner.is_none_or(|owner| owner.id() != paragraph.id()) {
-            continue;
-        }
+    walk(paragraph, |node| {
         if is(node, "t") {
             text.push_str(node.text().unwrap_or_default());
         } else if is(node, "tab") || is(node, "br") || is(node, "cr") {
@@ -165,7 +192,8 @@ fn text_of(paragraph: Node<'_, '_>) -> String {
         } else if is(node, "noBreakHyphen") {
             text.push('-');
         }
-    }
+        !is(node, "p") && !is(node, "moveFrom") && !is_fallback(node)
+    });
     text
 }
 
@@ -227,6 +255,11 @@ fn title(package: &mut Package<'_>, limits: Limits) -> Result<Option<String>, Er
 fn is(node: Node<'_, '_>, name: &str) -> bool {
     let tag = node.tag_name();
     tag.name() == name && tag.namespace().is_some_and(|namespace| WORD.contains(&namespace))
+}
+
+/// What is said once more, to readers that do not know what was said before it.
+fn is_fallback(node: Node<'_, '_>) -> bool {
+    node.tag_name().name() == "Fallback"
 }
 
 fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {

@@ -73,7 +73,7 @@ impl Reader {
                     .filter(|name| !name.is_empty())
                     .collect::<Vec<_>>()
                     .join(", ");
-                self.columns = Some(above.iter().cloned().chain([row]).collect());
+                self.columns = Some(self.outline.above_rows(&row));
                 self.add(text, BlockKind::Heading, range, above);
             }
             Event::Start(Tag::TableRow) => {

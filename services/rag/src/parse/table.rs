@@ -6,6 +6,7 @@ use std::sync::Arc;
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::Error;
+use super::outline::Outline;
 use crate::domain::{Block, BlockKind, Parsed};
 
 pub(super) fn parse(text: String, delimiter: u8) -> Result<Parsed, Error> {
@@ -39,7 +40,7 @@ pub(super) fn parse(text: String, delimiter: u8) -> Result<Parsed, Error> {
             let names = record
                 .iter()
                 .map(|cell| String::from_utf8_lossy(cell).trim().to_owned());
-            Arc::from([names.collect::<Vec<_>>().join(", ")])
+            Outline::default().above_rows(&names.collect::<Vec<_>>().join(", "))
         });
         let is_head = blocks.is_empty();
         blocks.push(Block {
@@ -49,7 +50,11 @@ pub(super) fn parse(text: String, delimiter: u8) -> Result<Parsed, Error> {
                 BlockKind::TableRow
             },
             range: start..end,
-            headings: if is_head { Arc::from([]) } else { Arc::clone(names) },
+            headings: if is_head {
+                Arc::default()
+            } else {
+                Arc::clone(names)
+            },
             place: None,
         });
     }

@@ -99,6 +99,86 @@ fn html_tells_what_a_reader_sees() {
 }
 
 #[test]
+fn what_is_hidden_ends_where_its_end_is_left_out() {
+    let page = "<title>Tom &amp; Jerry</title><ul><li>a<li hidden>b<ul><li>c</ul>d<li>e<li hidden>f</ul>\
+        <table><tr><td>g<td hidden>h<tr hidden><td>i</table>j<p hidden>k<div>l</div><nav><nav>m</nav>n</nav>o";
+    let parsed = read(Format::Html, page);
+    assert_eq!(parsed.title.as_deref(), Some("Tom & Jerry"));
+    assert_eq!(parsed.text, "a\ne\ng\nj\nl\no\n");
+}
+
+#[test]
+fn pages_with_programs_are_read() {
+    let program = format!("for(i=0;i<n;i++){{{}}}", "a = 'b c';\n\t\t".repeat(5_000));
+    let comment = "word ".repeat(10_000);
+    let picture = "abc/".repeat(10_000);
+    let page = format!(
+        "<script>{program}</script><!--{comment}--><img src=\"data:image/png;base64,{picture}\"><p>text"
+    );
+    assert_eq!(read(Format::Html, page).text, "text\n");
+}
+
+#[test]
+fn headings_that_stand_above_many_passages_are_not_longer_than_is_told() {
+    let wide = "name,".repeat(10_000);
+    let cells = format!("<th>{}", "name".repeat(10_000));
+    for (format, text) in [
+        (Format::Csv, format!("{wide}\n1\n")),
+        (Format::Html, format!("<table><tr>{cells}<tr><td>1</table>")),
+        (
+            Format::Markdown,
+            format!("| {} |\n|---|\n| 1 |\n", "name".repeat(10_000)),
+        ),
+    ] {
+        let parsed = read(format, text);
+        let row = parsed.blocks.last().expect("a row");
+        assert_eq!(row.kind, TableRow);
+        assert!((900..=1_000).contains(&row.headings[0].len()), "{format:?}");
+    }
+}
+
+#[test]
+fn docx_finds_rows_in_controls_and_says_nothing_twice() {
+    let word = "xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\" xmlns:mc=\"urn:mc\"";
+    let run = |text: &str| format!("<w:r><w:t>{text}</w:t></w:r>");
+    let paragraph = |text: &str| format!("<w:p>{}</w:p>", run(text));
+    let boxed = |text: &str| {
+        format!(
+            "<w:r><mc:AlternateContent><mc:Choice>{0}</mc:Choice><mc:Fallback>{0}</mc:Fallback></mc:AlternateContent></w:r>",
+            paragraph(text)
+        )
+    };
+    let cell = |text: String| format!("<w:tc>{text}</w:tc>");
+    let row = |text: String| format!("<w:tr>{text}</w:tr>");
+    let control = |text: String| format!("<w:sdt><w:sdtContent>{text}</w:sdtContent></w:sdt>");
+    let inner = format!("<w:tbl>{}</w:tbl>", row(cell(paragraph("in"))));
+    let body = format!(
+        "<w:document {word}><w:body><w:tbl>{}{}</w:tbl><w:p>{}{}<w:moveFrom>{}</w:moveFrom></w:p></w:body></w:document>",
+        control(row(cell(paragraph("a")) + &control(cell(paragraph("b"))))),
+        row(cell(format!("<w:p>{}{}</w:p>{inner}", run("c"), boxed("d")))),
+        run("e"),
+        boxed("f"),
+        run("gone")
+    );
+    let parsed = read(Format::Docx, package(&[("word/document.xml", &body)]));
+    assert_eq!(parsed.text, "a | b\nc d in\ne\nf\n");
+    // Paragraphs in paragraphs, and tables in tables: no text is looked at for each of them.
+    for (open, close) in [
+        ("<w:p>", "</w:p>"),
+        ("<w:tbl><w:tr><w:tc>", "</w:tc></w:tr></w:tbl>"),
+    ] {
+        let deep = format!(
+            "<w:document {word}>{}{}{}</w:document>",
+            open.repeat(30_000),
+            paragraph("deep"),
+            close.repeat(30_000)
+        );
+        let parsed = read(Format::Docx, package(&[("word/document.xml", &deep)]));
+        assert_eq!(parsed.text, "deep\n");
+    }
+}
+
+#[test]
 fn docx_knows_headings_by_style_lists_tables_and_notes() {
     let word = "xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\"";
     let styles = format!(
@@ -263,13 +343,16 @@ fn pages_that_are_slow_to_read_on_purpose_are_not() {
     assert_eq!(read(Format::Html, page).text, "deep\n");
     let tables = format!("{}deep", "<table><tr><td>".repeat(50_000));
     assert_eq!(read(Format::Html, tables).text, "deep\n");
-    let attributes: String = (0..100_000).map(|at| format!("a{at} ")).collect();
-    let error = parse(
-        Format::Html,
-        format!("<p {attributes}>x").as_bytes(),
-        Limits::default(),
-    );
-    assert!(matches!(error, Err(Error::TooLarge { .. })));
+    let many = |write: &dyn Fn(usize) -> String| (0..100_000).map(write).collect::<String>();
+    for page in [
+        format!("<p {}>x", many(&|at| format!("a{at} "))),
+        format!("x</p {}>", many(&|at| format!("a{at} "))),
+        format!("<p {}>x", many(&|at| format!("a{at}=\"\""))),
+        format!("<p a=b=\" {}>x", many(&|at| format!("a{at} "))),
+    ] {
+        let error = parse(Format::Html, page.as_bytes(), Limits::default());
+        assert!(matches!(error, Err(Error::TooLarge { .. })));
+    }
     let quotes = format!("{}deep", "> ".repeat(100_000));
     assert!(parse(Format::Markdown, quotes.as_bytes(), Limits::default()).is_ok());
 }
