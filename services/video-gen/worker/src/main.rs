@@ -1,7 +1,9 @@
 //! The video worker as a process of its own. The service starts it and speaks with it by its standard input and output.
 
+use std::env;
 use std::io::{self, BufReader};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, ValueEnum};
 use polyphony_video_worker::device::Device;
@@ -36,8 +38,12 @@ enum Width {
     Fp32,
 }
 
+/// How the threads of OpenMP wait for one another.
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    wait_patiently();
     if let Some(threads) = arguments.threads {
         tch::set_num_threads(threads);
     }
@@ -63,5 +69,23 @@ fn main() -> ExitCode {
             ));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Begins anew with threads that sleep while they wait, unless the environment says how they shall. By default they spin,
+/// which on a processor that others use too makes a video five times as long; and the library that has them reads its
+/// environment as it is loaded, before this program begins.
+fn wait_patiently() {
+    if env::var_os(WAIT_POLICY).is_some() {
+        return;
+    }
+    if let Ok(program) = env::current_exe() {
+        // It returns only when it failed; then threads spin, and all else is as it should be.
+        drop(
+            Command::new(program)
+                .args(env::args_os().skip(1))
+                .env(WAIT_POLICY, "passive")
+                .exec(),
+        );
     }
 }

@@ -104,6 +104,7 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
     let weights = Weights::Dummy { size: sizes.weights };
     let shapes = model.shapes_of(&weights);
     device.watch_peak();
+    let before = device.held();
     let began = Instant::now();
     let pipeline = Pipeline::random(shapes, device, &Stop::default())?;
     device.synchronize();
@@ -160,8 +161,9 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
         estimate.decode_flops as f64 / 1e12 / between(3)
     ))?;
     say(format!(
-        "memory       {:.2} GB at most; {:.2} GB were estimated",
-        device.peak() as f64 / 1e9,
+        "memory       {:.3} GB at most, without the {:.3} GB that were held before; {:.3} GB were estimated",
+        device.peak().saturating_sub(before) as f64 / 1e9,
+        before as f64 / 1e9,
         estimate.peak_memory_bytes as f64 / 1e9
     ))
 }

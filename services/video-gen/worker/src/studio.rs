@@ -1,6 +1,7 @@
 //! The models in memory, and the making of orders with them. One thread has it: a device does one thing at a time.
 
 use std::collections::HashMap;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -93,6 +94,7 @@ impl Studio {
         stop.check()?;
         let model = catalogue::find(&order.model)?;
         model.check(order)?;
+        reach(order)?;
         let device = self.device;
         device.watch_peak();
         let mut timings = Timings::default();
@@ -219,6 +221,21 @@ fn report(order: &Order, device: &Device, is_dummy: bool, progress: Progress) ->
             }
         }
     })
+}
+
+/// Whether there are folders for what will be written: hours later would be late to find out.
+fn reach(order: &Order) -> Result<()> {
+    let mut folders = vec![order.output.parent().unwrap_or_else(|| Path::new(""))];
+    if order.preview_every_steps > 0 {
+        folders.extend(order.preview_folder.as_deref());
+    }
+    for folder in folders
+        .into_iter()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        fs::read_dir(folder).map_err(Error::storage(folder, "opened"))?;
+    }
+    Ok(())
 }
 
 /// Where the preview of a step goes: named after the output, so that two orders never meet.

@@ -402,7 +402,7 @@ fn bad_lines_and_bad_orders_are_refused_and_it_goes_on() {
     let absent = Weights::Folder {
         path: folder.path().join("absent"),
     };
-    let nowhere = folder.path().join("absent").join("a.mp4");
+    let nowhere = folder.path().join("absent");
     let toy = || toy(folder.path(), "bad");
     let cases = [
         (
@@ -444,7 +444,16 @@ fn bad_lines_and_bad_orders_are_refused_and_it_goes_on() {
         ),
         (
             Order {
-                output: nowhere,
+                output: nowhere.join("a.mp4"),
+                ..toy()
+            },
+            FailureKind::Storage,
+            "absent",
+        ),
+        (
+            Order {
+                preview_every_steps: 1,
+                preview_folder: Some(nowhere),
                 ..toy()
             },
             FailureKind::Storage,
@@ -454,6 +463,8 @@ fn bad_lines_and_bad_orders_are_refused_and_it_goes_on() {
     for (order, expected, word) in cases {
         worker.generate(&order);
         let heard = worker.until_end("bad");
+        let is_step = |event: &Event| matches!(event, Event::Step { .. });
+        assert!(!heard.iter().any(is_step), "it was worked on: {heard:?}");
         let Some(Event::Failed { kind, message, .. }) = heard.last() else {
             panic!("{heard:?}")
         };

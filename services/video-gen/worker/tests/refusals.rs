@@ -149,7 +149,8 @@ fn damaged_files_are_refused() {
 
 #[test]
 fn headers_that_lie_are_refused() {
-    let cases: [(&str, fn(&mut Value)); 6] = [
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 6] = [
         ("beyond the file", |header| {
             header[NORM]["data_offsets"] = json!([0, 1_u64 << 50])
         }),

@@ -93,8 +93,9 @@ pub(super) fn flops(shape: &VaeShape, latents: &LatentSize) -> i64 {
         .sum()
 }
 
-/// Memory of decoding one frame of latents: what is kept of the frame before, and six tensors of the widest place (what goes
-/// in and its padded form, the norm and its inner form, what comes out, and the shortcut).
+/// Memory of decoding one frame of latents: what is kept of the frame before, and eight tensors of the widest place (what
+/// goes in and with the frames before it, the norm and its inner form, what comes out, the shortcut, and what a kernel lays
+/// out anew). Eight were counted on a processor; a GPU's kernels may differ.
 pub(super) fn activation_bytes(shape: &VaeShape, rows: i64, columns: i64) -> i64 {
     let area = rows * columns;
     let (convolutions, _) = walk(shape);
@@ -110,7 +111,7 @@ pub(super) fn activation_bytes(shape: &VaeShape, rows: i64, columns: i64) -> i64
         .max()
         .unwrap_or(0);
     debug_assert_eq!(convolutions.last().map(|conv| conv.scale), Some(SPATIAL_SCALE));
-    kept + 6 * widest
+    kept + 8 * widest
 }
 
 #[cfg(test)]
