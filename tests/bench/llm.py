@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import re
 import resource
 import selectors
@@ -143,11 +144,57 @@ class Bench:
         target.note("requests/s, 10 connections", rate)
         target.note("CPU us/request", used / target.requests * 1e6)
         target.note("p99 us, 10 connections", times[len(times) * 99 // 100])
-        clients = 20
-        arguments = ["-c", str(clients), "--rps", str(OPEN_LOOP_RATE / clients), "-D", str(OPEN_LOOP_SECONDS)]
-        _, times = self.h2load(target, arguments, 0)
+
+    def paced(self, target: Target) -> None:
+        """Microseconds of answers to requests that come as they would from many independent callers, at Poisson's times.
+
+        h2load's own pace lets all its clients send at once, which measures how a burst is worked off.
+        """
+        request = body(False)
+        message = head(target.address, target.headers, len(request)) + request
+        random_gap = random.Random(0)
+        idle, waiting, times = [], {}, []
+        selector = selectors.DefaultSelector()
+        due = time.perf_counter()
+        for _ in range(OPEN_LOOP_RATE * OPEN_LOOP_SECONDS):
+            due += random_gap.expovariate(OPEN_LOOP_RATE)
+            while (left := due - time.perf_counter()) > 0:
+                self.collect(selector, left, idle, waiting, times)
+            # As many connections as are needed at once, so that no request waits for another.
+            if idle:
+                connection = idle.pop()
+            else:
+                connection = socket.create_connection(tuple_of(target.address))
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                selector.register(connection, selectors.EVENT_READ)
+            waiting[connection] = [time.perf_counter(), b""]
+            connection.sendall(message)
+        while waiting:
+            self.collect(selector, 1, idle, waiting, times)
+        for connection in idle:
+            connection.close()
+        times.sort()
         target.note(f"p50 us at {OPEN_LOOP_RATE}/s", times[len(times) // 2])
         target.note(f"p99 us at {OPEN_LOOP_RATE}/s", times[len(times) * 99 // 100])
+
+    @staticmethod
+    def collect(selector: selectors.BaseSelector, patience: float, idle: list, waiting: dict, times: list[float]) -> None:
+        """Reads what came within `patience` seconds; a connection whose answer is whole is idle again."""
+        for key, _ in selector.select(patience):
+            connection = key.fileobj
+            entry = waiting[connection]
+            piece = connection.recv(65536)
+            if not piece:
+                sys.exit("a connection was closed in the middle of an answer")
+            entry[1] += piece
+            end = entry[1].find(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", entry[1][:end], re.IGNORECASE) if end >= 0 else None
+            if end >= 0 and not length:
+                sys.exit("an answer has no Content-Length")
+            if length and len(entry[1]) >= end + 4 + int(length[1]):
+                times.append((time.perf_counter() - entry[0]) * 1e6)
+                del waiting[connection]
+                idle.append(connection)
 
     def first_tokens(self, target: Target) -> None:
         """Microseconds from a request to the first byte of its stream's first event."""
@@ -199,12 +246,14 @@ class Bench:
         for target in targets:
             if target.name == "direct":
                 self.whole(target, server)
+                self.paced(target)
                 direct = Target("direct", f"127.0.0.1:{self.streaming}")
                 self.first_tokens(direct)
                 target.note("first token us, median", direct.figures["first token us, median"][0])
                 continue
             with self.process(target, self.server) as pid:
                 self.whole(target, pid)
+                self.paced(target)
             with self.process(target, self.streaming) as pid:
                 self.first_tokens(target)
                 self.streams(target, pid)
