@@ -1,8 +1,8 @@
 //! The decoder of Wan's causal 3D autoencoder: from latents to frames.
 //!
 //! Convolutions look back in time and never ahead, so it works on one frame of latents after the other and keeps, for each
-//! convolution, the last two frames that went in ([`cache`]). The first frame of latents makes one frame of pixels, each other
-//! one four. It computes in FP32. Large frames can be decoded in [`tiles`].
+//! convolution, the last two frames that went in (`cache`). The first frame of latents makes one frame of pixels, each other
+//! one four. It computes in FP32. Large frames can be decoded in `tiles`.
 
 use tch::Tensor;
 
