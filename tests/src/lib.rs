@@ -9,4 +9,6 @@ mod tools;
 
 pub use mesh::Mesh;
 pub use stand_in::StandIn;
-pub use tools::{binary, clients_python, grpcurl, node, repository, speech, speech_bytes, wav};
+pub use tools::{
+    binary, clients_python, deploy_python, grpcurl, home, node, repository, speech, speech_bytes, wav,
+};

@@ -41,6 +41,11 @@ pub fn grpcurl() -> Command {
     Command::new(installed("bin/grpcurl"))
 }
 
+/// Python with the packages of `tests/deploy`.
+pub fn deploy_python() -> Command {
+    Command::new(installed("deploy/bin/python"))
+}
+
 /// Python with the packages of `tests/clients/python`.
 pub fn clients_python() -> Command {
     Command::new(installed("clients/bin/python"))
@@ -53,15 +58,19 @@ pub fn node() -> Command {
     node
 }
 
-fn installed(path: &str) -> PathBuf {
-    let home = std::env::var_os("POLYPHONY_HOME")
+/// Where the scripts of `setup/` install what they bring.
+pub fn home() -> PathBuf {
+    std::env::var_os("POLYPHONY_HOME")
         .map(PathBuf::from)
         .unwrap_or_else(|| {
             let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
             data.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").expect("HOME")).join(".local/share"))
                 .join("polyphony")
-        });
-    let path = home.join(path);
+        })
+}
+
+fn installed(path: &str) -> PathBuf {
+    let path = home().join(path);
     assert!(
         path.exists(),
         "{} is missing; setup/test installs it (make test does so)",

@@ -2,7 +2,10 @@
 
 mod clients;
 mod command_line;
+mod dashboards;
+mod deploy;
 mod language;
 mod layers;
 mod mesh;
 mod tls;
+mod video;
