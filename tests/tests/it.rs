@@ -8,4 +8,3 @@ mod language;
 mod layers;
 mod mesh;
 mod tls;
-mod video;
