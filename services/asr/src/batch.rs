@@ -1,19 +1,23 @@
-//! Batches in the background: what is told of one, and the task that works through its files.
-//!
-//! The table of operations, turns and the end of work that broke off are `polyphony_chassis::operations`.
+//! Batches in the background: jobs of a queue that outlives the process; what is told of one, and the task that works
+//! through its files.
 
 mod run;
+mod submit;
 mod wanted;
 
-use polyphony_chassis::operations::{Desk, Moment, Work};
+use polyphony_chassis::operations::{Lasting, LastingWork, lasting};
+use polyphony_jobs::{Job, State};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::types::v1::JobState;
+use prost::Message;
 
-pub(crate) use run::begin;
-pub(crate) use wanted::Wanted;
+pub(crate) use run::{Tools, work};
+pub(crate) use submit::submit;
 
-/// The batches of a process.
-pub(crate) type Batches = Desk<Batch>;
+use wanted::WantedFile;
+
+/// The batches of a service.
+pub(crate) type Batches = Lasting<Batch>;
 
 /// Recordings that are recognised one after another.
 #[derive(Debug)]
@@ -30,33 +34,60 @@ pub(crate) struct FileState {
 
 // === impl Batch ===
 
-impl Work for Batch {
-    type Progress = Vec<FileState>;
+impl LastingWork for Batch {
     type Metadata = pb::BatchRecognizeMetadata;
-    type Response = pb::BatchRecognizeResponse;
     const METADATA: &'static str = "polyphony.asr.v1.BatchRecognizeMetadata";
     const RESPONSE: &'static str = "polyphony.asr.v1.BatchRecognizeResponse";
 
-    fn metadata(now: &Moment<Vec<FileState>>) -> pb::BatchRecognizeMetadata {
-        let file = |file: &FileState| pb::BatchFileProgress {
-            name: file.name.clone(),
-            state: file.state.into(),
-            progress_percent: if file.is_over() { 100 } else { 0 },
-        };
-        pb::BatchRecognizeMetadata {
-            create_time: Some(now.created.into()),
-            update_time: Some(now.updated.into()),
-            state: now.state.into(),
-            progress_percent: percent(&now.progress),
-            files: now.progress.iter().map(file).collect(),
-        }
+    fn metadata(job: &Job) -> pb::BatchRecognizeMetadata {
+        // What its worker said last; the queue knows the rest.
+        let mut metadata = pb::BatchRecognizeMetadata::decode(job.progress.as_slice()).unwrap_or_default();
+        metadata.create_time = Some(job.created.into());
+        metadata.update_time = Some(job.updated.into());
+        metadata.state = lasting::state(job.state).into();
+        settle(&mut metadata, job.state);
+        metadata
     }
+}
 
-    fn settle(files: &mut Vec<FileState>, state: JobState) {
-        for file in files.iter_mut().filter(|file| !file.is_over()) {
-            file.state = state;
+/// It is over, or waits once more: so do those of its files that are not done.
+fn settle(metadata: &mut pb::BatchRecognizeMetadata, state: State) {
+    if state.is_held() {
+        return;
+    }
+    for file in &mut metadata.files {
+        if !is_over(file.state()) {
+            file.state = lasting::state(state).into();
+        }
+        if state.is_over() {
+            file.progress_percent = 100;
         }
     }
+    if state.is_over() {
+        metadata.progress_percent = 100;
+    }
+}
+
+/// How far a batch is, as its job's progress.
+fn told(files: &[FileState]) -> Vec<u8> {
+    let file = |file: &FileState| pb::BatchFileProgress {
+        name: file.name.clone(),
+        state: file.state.into(),
+        progress_percent: if file.is_over() { 100 } else { 0 },
+    };
+    let metadata = pb::BatchRecognizeMetadata {
+        progress_percent: percent(files),
+        files: files.iter().map(file).collect(),
+        ..pb::BatchRecognizeMetadata::default()
+    };
+    metadata.encode_to_vec()
+}
+
+const fn is_over(state: JobState) -> bool {
+    matches!(
+        state,
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled
+    )
 }
 
 /// How much of the files is done, 0 to 100, by their bytes.
@@ -73,18 +104,16 @@ fn percent(files: &[FileState]) -> u32 {
 // === impl FileState ===
 
 impl FileState {
-    const fn new(name: String, size: u64) -> Self {
+    /// Before it is begun.
+    fn of(file: &WantedFile) -> Self {
         Self {
-            name,
+            name: file.name.clone(),
             state: JobState::Queued,
-            size,
+            size: file.recording.bytes.len() as u64,
         }
     }
 
     const fn is_over(&self) -> bool {
-        matches!(
-            self.state,
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled
-        )
+        is_over(self.state)
     }
 }

@@ -1,11 +1,12 @@
-//! The keys of the recogniser: `[asr]`, and the sections it shares with the rest of the mesh, `[models]` and
-//! `[inference]`.
+//! The keys of the recogniser: `[asr]`, and the sections it shares with the rest of the mesh, `[models]`, `[inference]` and
+//! `[jobs]`.
 
 use polyphony_chassis::Checks;
 use polyphony_chassis::config::ServerConfig;
 use polyphony_chassis::places::or_each_core;
 use polyphony_config::{HumanDuration, Layers};
 use polyphony_inference::InferenceConfig;
+use polyphony_jobs::JobsConfig;
 use polyphony_models::ModelsConfig;
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +37,10 @@ pub struct Config {
     pub max_recognize_duration: HumanDuration,
     /// The longest recording of `BatchRecognize`. Default: 4 h.
     pub max_batch_duration: HumanDuration,
-    /// Batches that are remembered, running or done; one more is refused. Each holds its recordings until they are
-    /// done, so this times the largest message is what they may take. Default: 64.
+    /// Batches that are kept, waiting, running or done; one more is refused. Each holds its recordings on the disk until it
+    /// is done, so this times the largest message is what they may take. Default: 64.
     pub max_operations: usize,
-    /// How long a batch is remembered after it is done. Default: 1 h.
+    /// How long a batch is kept after it is done. Default: 1 h.
     pub operation_retention: HumanDuration,
     /// `[models]`: where models lie.
     #[serde(skip)]
@@ -47,6 +48,9 @@ pub struct Config {
     /// `[inference]`: where ONNX Runtime lies, and which device runs it.
     #[serde(skip)]
     pub inference: InferenceConfig,
+    /// `[jobs]`: where batches are kept.
+    #[serde(skip)]
+    pub jobs: JobsConfig,
 }
 
 /// Which engines may serve.
@@ -65,7 +69,7 @@ pub enum EngineChoice {
 // === impl Config ===
 
 impl Config {
-    /// Reads the three sections.
+    /// Reads the four sections.
     ///
     /// # Errors
     /// The first key that is unknown or whose value cannot be used.
@@ -73,6 +77,7 @@ impl Config {
         let mut config: Self = layers.section("asr")?;
         config.models = layers.section("models")?;
         config.inference = layers.section("inference")?;
+        config.jobs = JobsConfig::read(layers)?;
         config.check(layers)?;
         Ok(config)
     }
@@ -123,6 +128,7 @@ impl Default for Config {
             operation_retention: HumanDuration::from_secs(3600),
             models: ModelsConfig::default(),
             inference: InferenceConfig::default(),
+            jobs: JobsConfig::default(),
         }
     }
 }

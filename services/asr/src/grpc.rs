@@ -5,11 +5,11 @@ mod worker;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use polyphony_chassis::RequestId;
-use polyphony_chassis::operations::{Operations, Terms};
+use futures_util::stream::{BoxStream, try_unfold};
+use polyphony_chassis::operations::LastingWork;
 use polyphony_chassis::places::{Patience, Places};
+use polyphony_chassis::{Caller, RequestId};
+use polyphony_error::Fault;
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_server::AsrService;
 use polyphony_proto::google::longrunning::Operation;
@@ -17,7 +17,7 @@ use polyphony_proto::types::v1 as types;
 use polyphony_wire::{audio as wire_audio, degradation, media, wire_duration};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::batch::{self, Batches};
+use crate::batch::{self, Batch, Batches, Tools};
 use crate::config::Config;
 use crate::convert::request::{Asked, supported_fields};
 use crate::domain::Cancel;
@@ -43,20 +43,16 @@ pub(crate) struct Shared {
 // === impl Asr ===
 
 impl Asr {
-    pub(crate) fn new(config: Config, recognizers: Recognizers, operations: Operations) -> Self {
-        let places = Places::new("asr", config.streams(), config.workers(), config.max_queue);
-        let terms = Terms {
-            service: "asr",
-            max_operations: config.max_operations,
-            operation_retention: config.operation_retention.get(),
-            turns: config.workers(),
-        };
+    pub(crate) fn new(config: Config, tools: Tools, batches: Batches) -> Self {
+        let Tools {
+            recognizers, places, ..
+        } = tools;
         Self {
             shared: Arc::new(Shared {
                 config,
                 recognizers,
                 places,
-                batches: Batches::new(operations, terms),
+                batches,
             }),
         }
     }
@@ -114,15 +110,10 @@ impl AsrService for Asr {
         request: Request<pb::BatchRecognizeRequest>,
     ) -> Result<Response<Operation>, Status> {
         let id = RequestId::of_call(&request);
-        let wanted = batch::Wanted::parse(request.into_inner(), self.shared.config.max_batch_duration.get())?;
-        let Shared {
-            recognizers,
-            places,
-            batches,
-            ..
-        } = &*self.shared;
-        let operation = batch::begin(batches, wanted, recognizers.clone(), places.clone(), id)?;
-        Ok(Response::new(operation.wire()))
+        let Shared { config, batches, .. } = &*self.shared;
+        let (caller, longest) = (Caller::of(&request), config.max_batch_duration.get());
+        let job = batch::submit(batches, request.into_inner(), &caller, &id, longest).await?;
+        Ok(Response::new(batches.operation(&job).await?))
     }
 
     type WatchBatchRecognizeStream = BoxStream<'static, Result<pb::WatchBatchRecognizeResponse, Status>>;
@@ -131,14 +122,19 @@ impl AsrService for Asr {
         &self,
         request: Request<pb::WatchBatchRecognizeRequest>,
     ) -> Result<Response<Self::WatchBatchRecognizeStream>, Status> {
+        let caller = Caller::of(&request);
         let pb::WatchBatchRecognizeRequest { name } = request.into_inner();
-        let watched = self.shared.batches.watch(&name)?;
-        let message = |metadata| {
-            Ok(pb::WatchBatchRecognizeResponse {
-                metadata: Some(metadata),
-            })
-        };
-        Ok(Response::new(watched.map(message).boxed()))
+        let watched = self.shared.batches.watch(&name, &caller).await?;
+        Ok(Response::new(Box::pin(try_unfold(
+            watched,
+            |mut watched| async move {
+                let job = watched.next().await.map_err(Fault::from)?;
+                Ok(job.map(|job| {
+                    let metadata = Some(Batch::metadata(&job));
+                    (pb::WatchBatchRecognizeResponse { metadata }, watched)
+                }))
+            },
+        ))))
     }
 
     async fn get_capabilities(

@@ -1,14 +1,22 @@
 //! The recogniser as a program: from its configuration to the end of its drain.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use polyphony_chassis::accept::Ended;
 use polyphony_chassis::config::ServerConfig;
 use polyphony_chassis::models::Models;
-use polyphony_chassis::{Error, Program, Runtime, Server};
+use polyphony_chassis::places::Places;
+use polyphony_chassis::{Program, Runtime, Server};
 use polyphony_config::{Dump, Layers};
+use polyphony_jobs::{Queue, Terms};
 use polyphony_proto::asr::v1 as pb;
 use polyphony_proto::asr::v1::asr_service_server::{AsrServiceServer, SERVICE_NAME};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use crate::batch::{self, Batches, Tools};
 use crate::config::Config;
 use crate::grpc;
 use crate::recognizers::Recognizers;
@@ -17,13 +25,29 @@ use crate::recognizers::Recognizers;
 #[derive(Debug)]
 pub struct Asr;
 
+/// Recognition cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store of models cannot be opened, or the server cannot serve.
+    #[error(transparent)]
+    Serve(#[from] polyphony_chassis::Error),
+    /// The queue of batches cannot be opened.
+    #[error("cannot open the queue of batches")]
+    Jobs(#[from] polyphony_jobs::Error),
+}
+
+/// An engine stops soon after it is told to; a process that ends does not wait for it longer than this.
+const PARTING: Duration = Duration::from_secs(5);
+/// What is kept of a batch besides its request.
+const ENVELOPE: usize = 1 << 10;
+
 // === impl Asr ===
 
 impl Program for Asr {
     const NAME: &'static str = "asr";
     const PORT: u16 = 7001;
     type Config = Config;
-    type Error = Error;
+    type Error = StartError;
 
     fn read(layers: &Layers) -> Result<Config, polyphony_config::Error> {
         Config::read(layers)
@@ -32,16 +56,18 @@ impl Program for Asr {
     fn dump<'a>(config: &Config, dump: Dump<'a>) -> Result<Dump<'a>, polyphony_config::Error> {
         dump.section("asr", config)?
             .section("models", &config.models)?
-            .section("inference", &config.inference)
+            .section("inference", &config.inference)?
+            .section("jobs", &config.jobs)
     }
 
     fn server(config: &Config) -> &ServerConfig {
         &config.server
     }
 
-    async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, Error> {
+    async fn run(config: Config, runtime: Runtime, listener: TcpListener) -> Result<Ended, StartError> {
         let (store, residents, models) = Models::open(&config.models, &runtime)?;
-        let recognizers = Recognizers::of_store(&store, residents, &config)?;
+        let recognizers =
+            Recognizers::of_store(&store, residents, &config).map_err(polyphony_chassis::Error::from)?;
         let server = Server::new(Self::NAME, &config.server).models(models);
         serve(server, config, recognizers, runtime, listener).await
     }
@@ -57,15 +83,51 @@ pub async fn serve(
     recognizers: Recognizers,
     runtime: Runtime,
     listener: TcpListener,
-) -> Result<Ended, Error> {
+) -> Result<Ended, StartError> {
     let (awaited, preload) = (recognizers.clone(), config.preload);
     let (operations, limits) = (runtime.residents.operations(), config.server.limits.clone());
-    let asr = AsrServiceServer::new(grpc::Asr::new(config, recognizers, operations.clone()));
-    server
+    let queue = Queue::open(&config.jobs, terms(&config)).await?;
+    let batches = Batches::new(queue.clone());
+    operations.tell_of(Arc::new(batches.clone()));
+    let tools = Tools {
+        recognizers,
+        places: Places::new("asr", config.streams(), config.workers(), config.max_queue),
+        longest: config.max_batch_duration.get(),
+    };
+    let stop = CancellationToken::new();
+    let mut working = JoinSet::new();
+    for _ in 0..config.workers() {
+        working.spawn(batch::work(queue.clone(), tools.clone(), stop.clone()));
+    }
+    let asr = AsrServiceServer::new(grpc::Asr::new(config, tools, batches));
+    let ended = server
         .within(&runtime)
         .awaits(SERVICE_NAME, "the default model", move || awaited.ready(preload))
         .service(polyphony_chassis::server!(asr, &limits), pb::FILE_DESCRIPTOR_SET)
         .operations(operations)
         .serve(listener, runtime.shutdown)
-        .await
+        .await;
+    stop.cancel();
+    let parted = async { while working.join_next().await.is_some() {} };
+    if tokio::time::timeout(PARTING, parted).await.is_err() {
+        tracing::warn!("a batch is broken off; it is recognised anew after the next start");
+    }
+    Ok(ended?)
+}
+
+fn terms(config: &Config) -> Terms {
+    let limits = &config.server.limits;
+    Terms {
+        service: Asr::NAME,
+        max_attempts: 3,
+        // Batches are worked on in this process, so one that takes it along is to blame.
+        blame_losses: true,
+        max_queue: config.max_operations,
+        max_kept: config.max_operations,
+        retention: Some(config.operation_retention.get()),
+        lanes: config.workers(),
+        max_payload: limits.receive().as_usize().saturating_add(ENVELOPE),
+        max_result: limits.max_send_message.as_usize(),
+        drop_payload: true,
+    }
 }

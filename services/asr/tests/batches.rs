@@ -235,3 +235,27 @@ async fn a_batch_that_is_wrong_never_begins() {
         crate::support::assert_refused(&status, Code::InvalidArgument, field);
     }
 }
+
+#[tokio::test]
+async fn a_batch_outlives_its_service() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut kept = config();
+    kept.jobs.data_dir = folder.path().to_owned();
+    let first = served(kept.clone(), Duration::from_millis(20)).await;
+    let begun = begin(&first, vec![file("short", 1.0), file("long", 60.0)]).await;
+    first.until_held(|held| held == 1).await;
+    first.trigger.drain();
+    first.ended.await.expect("ends");
+    let second = served(kept, Duration::ZERO).await;
+    let done = wait(&second, &begun.name).await;
+    let metadata = metadata(&done);
+    assert_eq!((metadata.state(), metadata.files.len()), (JobState::Succeeded, 2));
+    let Some(lro::operation::Result::Response(any)) = done.result else {
+        panic!("{done:?}")
+    };
+    let response = pb::BatchRecognizeResponse::decode(any.value.as_slice()).expect("its type");
+    assert!(
+        response.files.iter().all(|file| file.response.is_some()),
+        "{response:?}"
+    );
+}

@@ -46,6 +46,8 @@ pub(crate) struct Served {
     pub(crate) ended: JoinHandle<Ended>,
     /// Utterances and recordings that the engine holds now.
     pub(crate) held: Arc<AtomicUsize>,
+    /// Where its batches are kept.
+    pub(crate) _folder: Option<tempfile::TempDir>,
 }
 
 /// An engine that says one word for each second, and takes `step` for each second of a whole recording.
@@ -178,7 +180,13 @@ pub(crate) fn config() -> Config {
 }
 
 /// Serves the counter, each second of a recording taking `step`.
-pub(crate) async fn served(config: Config, step: Duration) -> Served {
+pub(crate) async fn served(mut config: Config, step: Duration) -> Served {
+    let own = config.jobs.data_dir.as_os_str().is_empty();
+    let folder = own.then(|| tempfile::tempdir().expect("a folder"));
+    if let Some(folder) = &folder {
+        config.jobs.data_dir = folder.path().to_owned();
+    }
+    config.jobs.min_free = polyphony_config::ByteSize::mib(1);
     let held = Arc::new(AtomicUsize::new(0));
     let residents = Residents::new(ResidencyPolicy::default());
     let vad = Arc::new(|| Ok(Arc::new(Loud) as Arc<dyn VoiceActivity>));
@@ -209,6 +217,7 @@ pub(crate) async fn served(config: Config, step: Duration) -> Served {
         trigger: running.trigger,
         ended: running.ended,
         held,
+        _folder: folder,
     }
 }
 

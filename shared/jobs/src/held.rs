@@ -1,6 +1,7 @@
 //! A job in somebody's hands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use polyphony_error::Fault;
 
@@ -47,6 +48,11 @@ impl Held {
     /// What to do.
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// How long its holder may be silent.
+    pub fn lease(&self) -> Duration {
+        self.queue.limits().lease
     }
 
     /// Says how far it is, to whoever asks in this process; the others hear of it with the next heartbeat.

@@ -23,6 +23,7 @@ mod held;
 mod job;
 mod queue;
 pub mod rules;
+mod vigil;
 mod watch;
 
 pub use artifacts::{Artifact, Artifacts, Draft};
@@ -32,4 +33,5 @@ pub use error::Error;
 pub use held::{Held, Pulse};
 pub use job::{Failure, Job, NewJob, Place, Priority, State};
 pub use queue::{Filter, Order, Queue, Submitted, Swept, Terms};
+pub use vigil::{Vigil, Why};
 pub use watch::Watch;

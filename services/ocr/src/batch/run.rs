@@ -1,18 +1,15 @@
 //! The worker of batches: takes one from the queue, and its documents one after another.
 
-use std::time::Duration;
-
 use polyphony_chassis::operations;
 use polyphony_config::ByteSize;
 use polyphony_error::{Fault, Kind};
 use polyphony_inference::Cancel;
-use polyphony_jobs::{Error as JobsError, Held, Queue, State};
+use polyphony_jobs::{Held, Queue, State, Vigil, Why};
 use polyphony_proto::ocr::v1 as pb;
 use polyphony_proto::types::v1::JobState;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::task;
-use tokio::time::{Interval, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::submit;
@@ -23,19 +20,6 @@ use crate::job::{Job, Stage, Tools};
 
 /// Of the largest message, what the operation needs besides its results.
 const MARGIN: u64 = 64 << 10;
-/// After a failure of the queue, before it is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Why a batch is not worked on any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// Its owner does not want it.
-    Cancelled,
-    /// Another process has it.
-    Lost,
-    /// This process ends.
-    Parting,
-}
 
 /// What the thread that reads tells of its document.
 enum Heard {
@@ -46,40 +30,24 @@ enum Heard {
 
 /// A batch that is worked on.
 struct Working<'a> {
-    held: &'a Held,
-    beats: Interval,
-    stop: &'a CancellationToken,
+    vigil: Vigil<'a>,
     documents: Vec<DocumentState>,
     running: bool,
 }
 
 /// Works on batches, one at a time, until it is told to stop. Results have to fit into a message of `largest` bytes.
 pub(crate) async fn work(queue: Queue, tools: Tools, largest: ByteSize, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match queue.claim().await {
-            Ok(Some(held)) => one(held, &queue, &tools, largest, &stop).await,
-            Ok(None) => {
-                tokio::select! {
-                    () = queue.changed() => {}
-                    () = stop.cancelled() => {}
-                }
-            }
-            Err(error) => {
-                tracing::error!(error = %polyphony_error::chain(&error), "no batch can be claimed");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+    while let Some(held) = queue.next(&stop).await {
+        one(held, &tools, largest, &stop).await;
     }
 }
 
-async fn one(held: Held, queue: &Queue, tools: &Tools, largest: ByteSize, stop: &CancellationToken) {
+async fn one(held: Held, tools: &Tools, largest: ByteSize, stop: &CancellationToken) {
     let ended = match submit::read(held.payload()) {
         Err(fault) => held.fail(fault).await,
-        Ok(wanted) => match results(&held, wanted, queue, tools, largest, stop).await {
+        Ok(wanted) => match results(&held, wanted, tools, largest, stop).await {
             Ok(response) => held.succeed(&response.encode_to_vec()).await,
-            Err(Stop::Cancelled) => held.stopped().await,
-            Err(Stop::Parting) => held.give_back().await,
-            Err(Stop::Lost) => Err(JobsError::Lost),
+            Err(why) => held.let_go(why).await,
         },
     };
     if let Err(error) = ended {
@@ -90,19 +58,16 @@ async fn one(held: Held, queue: &Queue, tools: &Tools, largest: ByteSize, stop: 
 async fn results(
     held: &Held,
     wanted: Wanted,
-    queue: &Queue,
     tools: &Tools,
     largest: ByteSize,
     stop: &CancellationToken,
-) -> Result<pb::BatchProcessResponse, Stop> {
+) -> Result<pb::BatchProcessResponse, Why> {
     let Wanted { documents, .. } = wanted;
     let state = |document: &WantedDocument| {
         DocumentState::new(document.name.clone(), document.job.bytes.len() as u64)
     };
     let mut working = Working {
-        held,
-        beats: interval(queue.lease() / 3),
-        stop,
+        vigil: Vigil::new(held, stop),
         documents: documents.iter().map(state).collect(),
         running: false,
     };
@@ -154,44 +119,27 @@ impl Working<'_> {
         at: usize,
         job: Job,
         tools: &Tools,
-    ) -> Result<Result<pb::BatchDocumentResult, Fault>, Stop> {
+    ) -> Result<Result<pb::BatchDocumentResult, Fault>, Why> {
         let cancel = Cancel::default();
         let (tell, mut heard) = mpsc::unbounded_channel();
         let (tools, flag) = (tools.clone(), cancel.clone());
         let mut work = task::spawn_blocking(move || read_pages(job, &tools, &flag, &tell));
-        let mut why = None;
         let ended = loop {
             tokio::select! {
                 // What was told before its end is heard before it.
                 biased;
                 Some(news) = heard.recv() => self.hear(at, news).await,
                 ended = &mut work => break ended,
-                stop = self.stopped(why.is_none()) => {
-                    why = Some(stop);
-                    cancel.cancel();
-                }
+                _ = self.vigil.next() => cancel.cancel(),
             }
         };
-        match why {
-            Some(stop) => Err(stop),
-            None => Ok(ended.map_err(Fault::internal).flatten()),
+        // The last of it may have come with the end.
+        while let Ok(news) = heard.try_recv() {
+            self.hear(at, news).await;
         }
-    }
-
-    /// Completes when there is a reason to stop, and never when nobody asks for one; renews the lease meanwhile.
-    async fn stopped(&mut self, watching: bool) -> Stop {
-        loop {
-            tokio::select! {
-                _ = self.beats.tick() => match self.held.beat().await {
-                    Ok(pulse) if pulse.cancelled && watching => return Stop::Cancelled,
-                    Ok(_) => {}
-                    Err(JobsError::Lost) if watching => return Stop::Lost,
-                    // It is tried again before the lease lapses.
-                    Err(error) => tracing::warn!(%error, "a lease is not renewed"),
-                },
-                () = self.held.cancelled(), if watching => return Stop::Cancelled,
-                () = self.stop.cancelled(), if watching => return Stop::Parting,
-            }
+        match self.vigil.why() {
+            Some(why) => Err(why),
+            None => Ok(ended.map_err(Fault::internal).flatten()),
         }
     }
 
@@ -204,7 +152,7 @@ impl Working<'_> {
         let running = |document: &DocumentState| document.state == JobState::Running;
         if !self.running && self.documents.get(at).is_some_and(running) {
             self.running = true;
-            if let Err(error) = self.held.advance(State::Running).await {
+            if let Err(error) = self.vigil.held().advance(State::Running).await {
                 tracing::warn!(%error, "a batch at work is not told as such");
             }
         }
@@ -215,7 +163,7 @@ impl Working<'_> {
         if let Some(document) = self.documents.get_mut(at) {
             change(document);
         }
-        if let Err(error) = self.held.say(told(&self.documents)) {
+        if let Err(error) = self.vigil.held().say(told(&self.documents)) {
             tracing::warn!(%error, "the progress of a batch is not told");
         }
     }

@@ -3,19 +3,15 @@
 //! One task drives it, and whatever may happen meanwhile is an arm of one `select`: events, the heartbeat of the lease,
 //! somebody who wants it to stop, its deadline, a worker that dies or falls silent, and this process that is to end.
 
-mod watched;
-
 use std::path::PathBuf;
 
 use polyphony_error::Fault;
-use polyphony_jobs::{Draft, Error as JobsError, Held, Job, State};
+use polyphony_jobs::{Draft, Error as JobsError, Held, Job, State, Vigil, Why};
 use polyphony_video_worker::protocol::{Event, FailureKind, Order, Stage, Timings};
 use tokio::fs;
 use tokio::task;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-
-use watched::{Watched, Why};
 
 use super::models::InUse;
 use super::previews::MOST_BYTES;
@@ -71,22 +67,19 @@ impl Inner {
                 held.fail(fault).await
             }
             End::Died(reason) => held.broke(&reason).await,
-            End::Stopped(Why::Cancelled) => held.stopped().await,
-            End::Stopped(Why::Late) => held.late().await,
-            End::Stopped(Why::Parting) => held.give_back().await,
-            End::Stopped(Why::Lost) => Err(JobsError::Lost),
+            End::Stopped(why) => held.let_go(why).await,
         };
         report(ended, &model);
     }
 
     async fn made(&self, held: &Held, told: &mut Told, stop: &CancellationToken) -> End {
-        let mut watched = Watched::new(held, self.queue.lease() / 3, stop);
-        let model = match self.loaded(&mut watched, told).await {
+        let mut vigil = Vigil::new(held, stop);
+        let model = match self.loaded(&mut vigil, told).await {
             Ok(model) => model,
             Err(end) => return end,
         };
         // Loading was waited for, so the device is free.
-        if let Some(why) = watched.why {
+        if let Some(why) = vigil.why() {
             return End::Stopped(why);
         }
         let device = model.worker().device();
@@ -99,20 +92,20 @@ impl Inner {
             Ok(draft) => draft,
             Err(error) => return End::Failed(Fault::from(error)),
         };
-        let end = self.ordered(&mut watched, &model, told, &draft).await;
+        let end = self.ordered(&mut vigil, &model, told, &draft).await;
         match end {
             Ok(done) => film(draft, done).await,
             Err(end) => end,
         }
     }
 
-    /// The model, in memory; what is watched meanwhile is only noted, for a load cannot be broken off.
-    async fn loaded(&self, watched: &mut Watched<'_>, told: &Told) -> Result<InUse, End> {
+    /// The model, in memory; a reason to stop is only noted meanwhile, for a load cannot be broken off.
+    async fn loaded(&self, vigil: &mut Vigil<'_>, told: &Told) -> Result<InUse, End> {
         let mut loading = std::pin::pin!(self.models.acquire(&told.plan.order));
         let loaded = loop {
             tokio::select! {
                 loaded = &mut loading => break loaded,
-                why = watched.next() => watched.note(why),
+                _ = vigil.next() => {}
             }
         };
         loaded.map_err(|error| match error {
@@ -132,13 +125,13 @@ impl Inner {
     /// The order with the worker, until one of its events ends it.
     async fn ordered(
         &self,
-        watched: &mut Watched<'_>,
+        vigil: &mut Vigil<'_>,
         model: &InUse,
         told: &mut Told,
         draft: &Draft,
     ) -> Result<Done, End> {
         let worker = model.worker();
-        let id = watched.held.job().id.clone();
+        let id = vigil.held().job().id.clone();
         let previews = tempfile::tempdir().map_err(|error| End::Failed(Fault::internal(error)))?;
         let mut events = worker.generate(Order {
             id: id.clone(),
@@ -156,24 +149,23 @@ impl Inner {
                     let Some(event) = event else {
                         break Err(End::Died(worker.died().await.to_string()));
                     };
-                    if watched.why.is_none() {
+                    if vigil.why().is_none() {
                         patience = Instant::now() + silence;
                     }
-                    if let Some(end) = self.heard(watched, told, event).await {
+                    if let Some(end) = self.heard(vigil, told, event).await {
                         break end;
                     }
                 }
-                why = watched.next() => {
-                    watched.note(why);
+                _ = vigil.next() => {
                     worker.cancel(&id);
                     patience = Instant::now() + self.config.cancel_timeout.get();
                 }
                 () = sleep_until(patience) => {
-                    let what = if watched.why.is_some() { "did not let go" } else { "said nothing" };
+                    let what = if vigil.why().is_some() { "did not let go" } else { "said nothing" };
                     tracing::warn!(job = id, "the video worker {what} in time, and is killed");
                     worker.kill();
                     let _killed = worker.died().await;
-                    break Err(match watched.why {
+                    break Err(match vigil.why() {
                         // Killing it has freed the device.
                         Some(why) => End::Stopped(why),
                         None => End::Died(format!("it said nothing for {silence:?}")),
@@ -182,7 +174,7 @@ impl Inner {
             }
         };
         worker.forget(&id);
-        match (end, watched.why) {
+        match (end, vigil.why()) {
             // It died while it was to let go: the device is free, and the job is not to blame.
             (Err(End::Died(_)), Some(why)) => Err(End::Stopped(why)),
             (end, _) => end,
@@ -190,8 +182,8 @@ impl Inner {
     }
 
     /// One event; what ends the order, if it does.
-    async fn heard(&self, watched: &Watched<'_>, told: &mut Told, event: Event) -> Option<Result<Done, End>> {
-        let held = watched.held;
+    async fn heard(&self, vigil: &Vigil<'_>, told: &mut Told, event: Event) -> Option<Result<Done, End>> {
+        let held = vigil.held();
         let progress = told.progress.get_or_insert(Progress {
             stage: Stage::TextEncoding,
             step: 0,
@@ -241,7 +233,7 @@ impl Inner {
                 }));
             }
             Event::Cancelled { .. } => {
-                let why = watched.why.unwrap_or(Why::Cancelled);
+                let why = vigil.why().unwrap_or(Why::Cancelled);
                 return Some(Err(End::Stopped(why)));
             }
             Event::Failed { kind, message, .. } => {

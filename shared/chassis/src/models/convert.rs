@@ -103,8 +103,10 @@ pub(super) fn in_memory(model: &mut pb::Model, resident: Resident) {
     model.last_used_time = last_used.map(prost_types::Timestamp::from);
     model.device = device.unwrap_or_default();
     let (state, since, message) = match state {
-        // The store has looked closer.
-        State::Absent | State::Available => return,
+        // The store has looked closer, where it knows of it: a model of random weights is in no store.
+        State::Absent | State::Available if model.state() != pb::ModelState::Unspecified => return,
+        State::Absent => (pb::ModelState::Absent, None, String::new()),
+        State::Available => (pb::ModelState::Available, None, String::new()),
         State::Loading { since } => (pb::ModelState::Loading, Some(since), String::new()),
         State::Ready { since } => (pb::ModelState::Ready, Some(since), String::new()),
         State::Unloading => (pb::ModelState::Unloading, None, String::new()),

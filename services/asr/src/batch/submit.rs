@@ -1,0 +1,69 @@
+//! A batch becomes a job: the request as it came, and the id of its call before it.
+
+use std::time::Duration;
+
+use polyphony_chassis::Caller;
+use polyphony_error::{Fault, Kind};
+use polyphony_jobs::{Job, NewJob};
+use polyphony_proto::asr::v1 as pb;
+use prost::Message;
+
+use super::wanted::Wanted;
+use super::{Batches, FileState, told};
+
+/// Takes a batch in, or finds the one of the same `request_id` and owner. When it returns, it is on the disk.
+pub(crate) async fn submit(
+    batches: &Batches,
+    request: pb::BatchRecognizeRequest,
+    caller: &Caller,
+    call: &str,
+    longest: Duration,
+) -> Result<Job, Fault> {
+    let owner = caller.owner().ok_or_else(|| {
+        let text = "a certificate without a name can own no batch; give it a SPIFFE id or a DNS name";
+        Fault::new(Kind::PermissionDenied, "NO_OWNER", text)
+    })?;
+    let encoded = request.encode_to_vec();
+    let Wanted {
+        request_id, files, ..
+    } = Wanted::parse(request, longest)?;
+    let states: Vec<FileState> = files.iter().map(FileState::of).collect();
+    let new = NewJob {
+        request_id,
+        fingerprint: encoded.clone(),
+        progress: told(&states),
+        ..NewJob::new(owner, framed(call, &encoded))
+    };
+    Ok(batches.queue().submit(new).await?.job)
+}
+
+/// A batch of a job, and the id of the call that asked for it.
+pub(super) fn read(payload: &[u8], longest: Duration) -> Result<(Wanted, String), Fault> {
+    let broken = || Fault::internal(std::io::Error::other("the payload of a batch cannot be read"));
+    let (length, rest) = payload.split_first().ok_or_else(broken)?;
+    let (call, encoded) = rest.split_at_checked(usize::from(*length)).ok_or_else(broken)?;
+    let call = str::from_utf8(call).map_err(Fault::internal)?;
+    let request = pb::BatchRecognizeRequest::decode(encoded).map_err(Fault::internal)?;
+    Ok((Wanted::parse(request, longest)?, call.to_owned()))
+}
+
+fn framed(call: &str, encoded: &[u8]) -> Vec<u8> {
+    let call = &call.as_bytes()[..call.len().min(usize::from(u8::MAX))];
+    let mut payload = Vec::with_capacity(1 + call.len() + encoded.len());
+    payload.push(call.len() as u8);
+    payload.extend_from_slice(call);
+    payload.extend_from_slice(encoded);
+    payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_our_fault_and_no_panic() {
+        for payload in [&b""[..], b"\x05abc", b"\x01\xff", b"\x00\xff\xff", b"\x00"] {
+            read(payload, Duration::from_secs(1)).expect_err("no batch");
+        }
+    }
+}
