@@ -20,10 +20,6 @@ def of(which, edit):
     return change
 
 
-def edited(change):
-    return lambda objects: change(objects) and None
-
-
 def edge_of_one_side(objects):
     rules = named(objects, "NetworkPolicy", "ocr")["spec"]["ingress"]
     rules[:] = [rule for rule in rules if "polyphony" not in str(rule) or "gateway" in str(rule)]
