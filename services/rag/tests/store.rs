@@ -10,5 +10,6 @@ mod hashed;
 mod owners;
 mod refused;
 mod repair;
+mod replicas;
 mod searches;
 mod support;

@@ -196,6 +196,8 @@ impl Ledger {
     ) -> Result<Shown, Error> {
         let showing = || Error::ledger("showing a space");
         let mut writing = self.begin().await?;
+        // So that whoever makes a space with another replica waits until this one is there to be seen.
+        take_numbers(&mut writing, "space", 0).await?;
         if let Some(id) = request.answered(&mut writing, owner).await? {
             let space = space_of(&mut writing, owner, &id).await?;
             return space.map(Shown::Before).ok_or_else(|| unknown(&id));

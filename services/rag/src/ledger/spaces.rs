@@ -52,6 +52,8 @@ impl Ledger {
         request: &Request,
     ) -> Result<Space, Error> {
         let mut writing = self.begin().await?;
+        // First: it makes whoever makes a space with another replica wait until this one is there to be seen.
+        let key = take_numbers(&mut writing, "space", 1).await?;
         if let Some(made) = request.answered(&mut writing, owner).await? {
             return space_of(&mut writing, owner, &made)
                 .await?
@@ -61,7 +63,6 @@ impl Ledger {
             let text = format!("spaces/{id} is there already; choose another space_id");
             return Err(Fault::new(Kind::AlreadyExists, "SPACE_EXISTS", text).into());
         }
-        let key = take_numbers(&mut writing, "space", 1).await?;
         insert_space(&mut writing, key, owner, id, new, false).await?;
         request.answer(&mut writing, owner, id).await?;
         let space = space_of(&mut writing, owner, id)
