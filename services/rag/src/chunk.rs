@@ -9,6 +9,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::domain::{Block, BlockKind, Parsed, Passage, Place};
+use crate::parse::is_whole;
 
 /// How long passages are, in tokens of the embedding model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +121,8 @@ fn place(units: &[Unit<'_>]) -> Option<Place> {
     })
 }
 
-/// The units of a document, in order. A heading is told by what stands below it, and is a unit only where nothing does.
+/// The units of a document, in order. A heading is told by what stands below it, and is a unit only where nothing does or
+/// where it is too long for that.
 fn units<'a>(parsed: &'a Parsed, rules: ChunkRules, count: &impl Fn(&str) -> usize) -> Vec<Unit<'a>> {
     let mut units = Vec::new();
     let blocks = &parsed.blocks;
@@ -128,7 +130,7 @@ fn units<'a>(parsed: &'a Parsed, rules: ChunkRules, count: &impl Fn(&str) -> usi
         if block.kind == BlockKind::Heading {
             let depth = block.headings.len();
             let next = blocks.get(at + 1);
-            if next.is_some_and(|next| next.headings.len() > depth) {
+            if next.is_some_and(|next| next.headings.get(depth).is_some_and(|told| is_whole(told))) {
                 continue;
             }
         }

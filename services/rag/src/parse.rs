@@ -18,7 +18,7 @@ mod table;
 use crate::domain::Parsed;
 
 pub use format::{Format, MEDIA_TYPES, Reader};
-pub(crate) use outline::{Outline, folded};
+pub(crate) use outline::{Outline, folded, is_whole};
 
 /// What a document may become before its parser gives up.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ pub enum Error {
 pub fn parse(format: Format, bytes: &[u8], limits: Limits) -> Result<Parsed, Error> {
     let parsed = match format {
         Format::Plain => plain::parse(decode::text(bytes)?),
-        Format::Markdown => markdown::parse(decode::text(bytes)?),
+        Format::Markdown => markdown::parse(decode::text(bytes)?)?,
         Format::Html => html::parse(&decode::html(bytes)?, limits)?,
         Format::Docx => docx::parse(bytes, limits)?,
         Format::Epub => epub::parse(bytes, limits)?,

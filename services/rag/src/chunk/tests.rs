@@ -22,6 +22,20 @@ fn cut_markdown(text: &str) -> Vec<Passage> {
     passages(&parsed, RULES, words)
 }
 
+#[test]
+fn a_heading_that_is_too_long_to_stand_above_others_is_not_lost() {
+    let long = format!("{}end", "word ".repeat(100));
+    let passages = cut_markdown(&format!("# {long}\n\nText.\n"));
+    assert!(passages.iter().any(|passage| passage.text.contains("end")));
+    assert!(
+        passages
+            .iter()
+            .all(|passage| !passage.headings.join("").contains("end"))
+    );
+    let short = cut_markdown("# Short\n\nText.\n");
+    assert_eq!(short.len(), 1);
+}
+
 fn placed(places: Vec<Option<Place>>) -> Parsed {
     let mut text = String::new();
     let blocks = places

@@ -5,10 +5,18 @@ use std::sync::Arc;
 
 use pulldown_cmark::{Event, MetadataBlockKind, Options, Parser, Tag, TagEnd};
 
+use super::Error;
 use super::outline::Outline;
 use crate::domain::{Block, BlockKind, Parsed};
 
-pub(super) fn parse(text: String) -> Parsed {
+/// For each line the parser looks at all items and quotes that are open; more looks than this take too long.
+const MOST_LOOKS: usize = 300_000_000;
+
+pub(super) fn parse(text: String) -> Result<Parsed, Error> {
+    if looks(&text) > MOST_LOOKS {
+        let what = "it has too many lines in items, quotes and notes that are in one another".to_owned();
+        return Err(Error::TooLarge { what });
+    }
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
@@ -22,10 +30,52 @@ pub(super) fn parse(text: String) -> Parsed {
     let Reader { title, blocks, .. } = reader;
     let first = blocks.iter().find(|block| block.kind == BlockKind::Heading);
     let title = title.or_else(|| first.map(|block| plain(&text[block.range.clone()])));
-    Parsed {
+    Ok(Parsed {
         title: title.filter(|title| !title.is_empty()),
         text,
         blocks,
+    })
+}
+
+/// How many open items and quotes the parser looks at in all lines, at most: each line is in as many as any line before it
+/// has opened.
+fn looks(text: &str) -> usize {
+    let mut deepest = 0;
+    let mut looks = 0_usize;
+    for line in text.lines() {
+        deepest = deepest.max(depth(line));
+        looks = looks.saturating_add(deepest);
+    }
+    looks
+}
+
+/// How many items and quotes are open after the beginning of a line, at most: those that it opens, and those that it is
+/// indented for.
+fn depth(line: &str) -> usize {
+    let bytes = line.as_bytes();
+    let (mut at, mut opened, mut blanks) = (0, 0, 0);
+    loop {
+        match bytes.get(at) {
+            // A tab is as wide as four blanks.
+            Some(b'\t') => blanks += 4,
+            Some(b' ') => blanks += 1,
+            Some(b'>') => opened += 1,
+            Some(b'-' | b'*' | b'+' | b'.' | b')')
+                if bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace) =>
+            {
+                opened += 1;
+            }
+            Some(b'0'..=b'9') => {}
+            // A note is open like an item.
+            Some(b'[') if line[at..].starts_with("[^") => match line[at..].find("]:") {
+                Some(end) => (at, opened) = (at + end + 1, opened + 1),
+                None if opened == 0 => return 0,
+                None => return opened + blanks / 2,
+            },
+            _ if opened == 0 => return 0,
+            _ => return opened + blanks / 2,
+        }
+        at += 1;
     }
 }
 
@@ -98,22 +148,29 @@ impl Reader {
 
     /// An item up to what is nested in it.
     fn item(&mut self, text: &str, range: Range<usize>) {
-        let own = &text[range.clone()];
+        // From where it is looked at for the first time: items may be nested in one line, each to the end of the same text.
+        let start = self.free_from(range.start);
+        let Some(own) = text.get(start..range.end) else {
+            return;
+        };
         let nested = own.match_indices('\n').map(|(at, _)| at).find(|at| {
             let next = own[at + 1..].trim_start();
             let marker = next.trim_start_matches(|character: char| character.is_ascii_digit());
             next.is_empty() || marker.starts_with(['-', '*', '+', '.', ')']) || next.starts_with("```")
         });
-        let end = range.start + nested.unwrap_or(own.len());
+        let end = start + nested.unwrap_or(own.len());
         let above = self.outline.above();
-        self.add(text, BlockKind::ListItem, range.start..end, above);
+        self.add(text, BlockKind::ListItem, start..end, above);
+    }
+
+    /// The first place from here on that is in no block.
+    fn free_from(&self, start: usize) -> usize {
+        self.blocks.last().map_or(start, |last| last.range.end.max(start))
     }
 
     fn add(&mut self, text: &str, kind: BlockKind, range: Range<usize>, headings: Arc<[String]>) {
         // Blocks do not overlap: what a block holds is not told twice.
-        let start = range
-            .start
-            .max(self.blocks.last().map_or(0, |last| last.range.end));
+        let start = self.free_from(range.start);
         if start >= range.end {
             return;
         }

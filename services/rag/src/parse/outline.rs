@@ -48,6 +48,12 @@ pub(crate) fn folded(text: &str) -> String {
     upto(text, LONGEST)
 }
 
+/// Whether a heading is told whole by what stands for it above others.
+pub(crate) fn is_whole(told: &str) -> bool {
+    // A blank at the end of what is told is left out.
+    told.chars().count() < LONGEST - 1
+}
+
 fn upto(text: &str, most: usize) -> String {
     let mut told = String::new();
     let mut left = most;

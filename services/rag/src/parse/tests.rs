@@ -353,6 +353,13 @@ fn pages_that_are_slow_to_read_on_purpose_are_not() {
         let error = parse(Format::Html, page.as_bytes(), Limits::default());
         assert!(matches!(error, Err(Error::TooLarge { .. })));
     }
+    for open in ["- ", "> ", ">", "1. "] {
+        let lines = format!("{}deep\n{}", open.repeat(20_000), "and on\n".repeat(20_000));
+        let error = parse(Format::Markdown, lines.as_bytes(), Limits::default());
+        assert!(matches!(error, Err(Error::TooLarge { .. })), "{open}");
+    }
+    let items = format!("{}deep\n{}", "- ".repeat(1_000), "and on\n".repeat(10_000));
+    assert!(parse(Format::Markdown, items.as_bytes(), Limits::default()).is_ok());
     let quotes = format!("{}deep", "> ".repeat(100_000));
     assert!(parse(Format::Markdown, quotes.as_bytes(), Limits::default()).is_ok());
 }
