@@ -1,5 +1,6 @@
 //! The one device of a worker: which it is, what it holds, and what it computes in.
 
+use std::error::Error as _;
 use std::fmt;
 use std::fs;
 
@@ -48,8 +49,11 @@ impl Device {
                     return refuse("there are \"auto\", \"cpu\", \"cuda\" and \"cuda:N\"".into());
                 };
                 if let Err(error) = cuda {
+                    let cause = error
+                        .source()
+                        .map_or_else(|| error.to_string(), ToString::to_string);
                     return refuse(format!(
-                        "this LibTorch is the processor's ({error}); set LD_LIBRARY_PATH to the `lib` of one with CUDA"
+                        "this LibTorch is the processor's ({cause}); set LD_LIBRARY_PATH to the `lib` of one with CUDA"
                     ));
                 }
                 let count = Cuda::device_count();

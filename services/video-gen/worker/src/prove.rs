@@ -149,13 +149,13 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
     ))?;
     say(format!("text         {:.3} s", between(1)))?;
     say(format!(
-        "step         {median:.3} s (first {:.3}), {:.3} TFLOP each, {:.2} TFLOP/s",
+        "step         {median:.3} s (first {:.3}), {:.4} TFLOP each, {:.4} TFLOP/s",
         steps[0],
         estimate.step_flops as f64 / 1e12,
         estimate.step_flops as f64 / 1e12 / median
     ))?;
     say(format!(
-        "decoding     {:.3} s, {:.3} TFLOP, {:.2} TFLOP/s",
+        "decoding     {:.3} s, {:.4} TFLOP, {:.4} TFLOP/s",
         between(3),
         estimate.decode_flops as f64 / 1e12,
         estimate.decode_flops as f64 / 1e12 / between(3)
