@@ -109,6 +109,15 @@ impl Error {
         }
     }
 
+    /// Whether something is there that may be there once.
+    pub(crate) fn is_twice(&self) -> bool {
+        let Self::Database { source, .. } = self else {
+            return false;
+        };
+        let database = source.as_database_error();
+        database.is_some_and(|error| error.is_unique_violation())
+    }
+
     pub(crate) fn file(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| {

@@ -31,7 +31,8 @@ pub struct Pulse {
 // === impl Held ===
 
 impl Held {
-    pub(crate) const fn new(queue: Arc<Inner>, job: Job, token: String, payload: Vec<u8>) -> Self {
+    pub(crate) fn new(queue: Arc<Inner>, job: Job, token: String, payload: Vec<u8>) -> Self {
+        queue.holding().insert(job.id.clone(), false);
         Self {
             queue,
             job,
@@ -91,7 +92,7 @@ impl Held {
 
     /// Whether somebody wants it to stop, as far as this process has heard.
     pub fn is_cancelled(&self) -> bool {
-        self.queue.asked().contains(&self.job.id)
+        self.queue.holding().get(&self.job.id).is_some_and(|stop| *stop)
     }
 
     /// Completes when somebody wants it to stop: stop, then say so with [`stopped`](Self::stopped).
@@ -197,6 +198,6 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.queue.said().remove(&self.job.id);
-        self.queue.asked().remove(&self.job.id);
+        self.queue.holding().remove(&self.job.id);
     }
 }

@@ -5,7 +5,7 @@ mod rows;
 mod submit;
 mod sweep;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,8 +65,8 @@ pub(crate) struct Inner {
     artifacts: Artifacts,
     /// What holders of this process said last, which the database hears of with the next heartbeat.
     said: Mutex<HashMap<String, Vec<u8>>>,
-    /// Jobs that are held and wanted to stop, as far as this process has heard.
-    asked: Mutex<HashSet<String>>,
+    /// Jobs that are held in this process, and whether somebody wants them to stop.
+    holding: Mutex<HashMap<String, bool>>,
     /// Counts changes.
     changes: watch::Sender<u64>,
 }
@@ -113,7 +113,7 @@ impl Queue {
                 clock,
                 artifacts,
                 said: Mutex::default(),
-                asked: Mutex::default(),
+                holding: Mutex::default(),
                 changes: watch::Sender::new(0),
             }),
             _keeper: None,
@@ -221,8 +221,8 @@ impl Inner {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn asked(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn holding(&self) -> MutexGuard<'_, HashMap<String, bool>> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies a rule to a job, with what it says of its progress.
@@ -278,8 +278,10 @@ impl Inner {
                 .map_err(changing())?;
         }
         writing.commit().await.map_err(changing())?;
-        if job.cancelling {
-            self.asked().insert(id.to_owned());
+        if job.cancelling
+            && let Some(stop) = self.holding().get_mut(id)
+        {
+            *stop = true;
         }
         self.told();
         Ok(job)

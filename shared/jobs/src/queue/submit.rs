@@ -34,7 +34,13 @@ impl Queue {
         room.await.map_err(|_| Error::Lost)??;
         // On a task of its own: a caller that goes away must not leave a transaction behind that holds up the others.
         let (inner, submitting) = (std::sync::Arc::clone(inner), new);
-        let submitted = task::spawn(async move { inner.submit(submitting).await });
+        let submitted = task::spawn(async move {
+            match inner.submit(&submitting).await {
+                // Another process took the same request in a moment before, and is found now.
+                Err(error) if error.is_twice() => inner.submit(&submitting).await,
+                submitted => submitted,
+            }
+        });
         submitted.await.map_err(|_| Error::Lost)?
     }
 }
@@ -42,11 +48,11 @@ impl Queue {
 // === impl Inner ===
 
 impl Inner {
-    async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
+    async fn submit(&self, new: &NewJob) -> Result<Submitted, Error> {
         let submitting = || Error::database("taking a job in");
         let fingerprint = hexadecimal(&Sha256::digest(&new.fingerprint));
         let mut writing = self.database.begin().await?;
-        if let Some(known) = self.known(&mut writing, &new, &fingerprint).await? {
+        if let Some(known) = self.known(&mut writing, new, &fingerprint).await? {
             return Ok(Submitted {
                 job: known,
                 known: true,
