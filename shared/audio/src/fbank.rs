@@ -255,7 +255,7 @@ mod tests {
             },
             FbankSettings {
                 high: 8_001.0,
-                ..good.clone()
+                ..good
             },
         ] {
             assert!(matches!(Fbank::new(wrong), Err(Error::Setting { .. })));

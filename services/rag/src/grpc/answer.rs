@@ -77,7 +77,7 @@ pub(super) fn stream(shared: Arc<Shared>, job: Job, place: StreamPlace) -> Repli
     let work = tokio::spawn(async move {
         let _place = place;
         let outbox = Outbox(outbox);
-        match caught(answer(&shared, job, &outbox)).await {
+        match caught(Box::pin(answer(&shared, job, &outbox))).await {
             Ok(()) | Err(Stop::Gone) => {}
             // If nobody reads any more, nobody needs to know.
             Err(Stop::Failed(status)) => drop(outbox.0.send(Err(status)).await),

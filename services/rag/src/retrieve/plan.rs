@@ -49,7 +49,7 @@ impl Plan {
         };
         // A page needs at least its own number of candidates.
         let page_size = u32::try_from(query.page_size).unwrap_or(u32::MAX);
-        let candidates = asked.candidates.unwrap_or(CANDIDATES.max(page_size));
+        let candidates = asked.candidates.unwrap_or_else(|| CANDIDATES.max(page_size));
         let rule = Rule {
             fusion: asked.fusion,
             dense_weight: asked.dense_weight,

@@ -237,10 +237,12 @@ mod tests {
 
     #[test]
     fn what_two_lists_have_in_common_is_told_in_parts_of_one() {
+        use std::slice::from_ref;
+
         let some = [0..10, 20..30];
         assert_eq!(common(&some, &some), 1.0);
-        assert_eq!(common(&some, &[10..20]), 0.0);
-        assert_eq!(common(&some, &[5..25]), 10.0 / 30.0);
+        assert_eq!(common(&some, from_ref(&(10..20))), 0.0);
+        assert_eq!(common(&some, from_ref(&(5..25))), 10.0 / 30.0);
         assert_eq!(common(&some, &[0..2, 4..6, 28..40]), 6.0 / 30.0);
         assert_eq!(common(&[], &[]), 0.0);
     }

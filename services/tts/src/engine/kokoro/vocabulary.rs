@@ -54,7 +54,7 @@ impl Vocabulary {
 
     fn parse(text: &str) -> Result<Self, String> {
         let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let vocabulary = file.vocab.or(file.model.map(|model| model.vocab));
+        let vocabulary = file.vocab.or_else(|| file.model.map(|model| model.vocab));
         let vocabulary = vocabulary.ok_or("it has no vocabulary, neither `vocab` nor `model.vocab`")?;
         if vocabulary.len() > MOST || vocabulary.values().any(|id| !(0..MOST as i64).contains(id)) {
             return Err(format!(

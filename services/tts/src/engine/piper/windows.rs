@@ -63,8 +63,8 @@ pub(super) fn jobs(seen: Seen, width: usize) -> Vec<Job> {
     // Shorter ones would be made of neighbours for the most part.
     let parts = (rest / (2 * seen.flow).max(1)).clamp(1, width.max(1));
     let parts = parts.max(rest.div_ceil(LONGEST_SEGMENT));
-    let mut segments = vec![0..head];
-    segments.extend(even(head..seen.frames, parts));
+    let segments = std::iter::once(0..head).chain(even(head..seen.frames, parts));
+    let segments: Vec<Range<usize>> = segments.collect();
     let mut windows = windows.into_iter().peekable();
     let ahead = usize::from(width > 1);
     let mut jobs = Vec::new();
