@@ -8,3 +8,4 @@ mod language;
 mod layers;
 mod mesh;
 mod tls;
+mod video;
