@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ struct Shared {
     /// Why it died, when it did.
     death: watch::Receiver<Option<Arc<str>>>,
     kill: CancellationToken,
+    /// It is ended in good order.
+    parting: Arc<AtomicBool>,
 }
 
 /// The pipes and the process, in the hands of the task that hears it.
@@ -96,7 +99,15 @@ impl Worker {
         let (orders, commands) = mpsc::unbounded_channel();
         let (died, death) = watch::channel(None);
         let (waiting, kill) = (Arc::new(Waiting::default()), CancellationToken::new());
-        tokio::spawn(pipes.serve(commands, Arc::clone(&waiting), kill.clone(), died));
+        let parting = Arc::new(AtomicBool::new(false));
+        let serving = pipes.serve(
+            commands,
+            Arc::clone(&waiting),
+            kill.clone(),
+            Arc::clone(&parting),
+            died,
+        );
+        tokio::spawn(serving);
         Ok(Self {
             shared: Arc::new(Shared {
                 device,
@@ -104,6 +115,7 @@ impl Worker {
                 waiting,
                 death,
                 kill,
+                parting,
             }),
         })
     }
@@ -131,6 +143,12 @@ impl Worker {
                 Err(_) => "it was let go".into(),
             }
         }
+    }
+
+    /// Ends it, because this process ends; that is no death.
+    pub(super) fn stop(&self) {
+        self.shared.parting.store(true, Ordering::Relaxed);
+        self.shared.kill.cancel();
     }
 
     /// Ends it now, whatever it does.
@@ -217,6 +235,7 @@ impl Pipes {
         mut commands: mpsc::UnboundedReceiver<Command>,
         waiting: Arc<Waiting>,
         kill: CancellationToken,
+        parting: Arc<AtomicBool>,
         died: watch::Sender<Option<Arc<str>>>,
     ) {
         // Whole lines alone are waited for at once: a future that is dropped would lose half of one.
@@ -262,7 +281,7 @@ impl Pipes {
         if !words.is_empty() {
             reason = format!("{reason}; its last words: {words}");
         }
-        if wanted {
+        if wanted && !parting.load(Ordering::Relaxed) {
             metrics::died();
             tracing::warn!(reason, "the video worker is no more");
         } else {

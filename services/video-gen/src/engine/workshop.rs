@@ -158,7 +158,7 @@ impl Workshop {
     pub(super) async fn stop(&self) {
         let worker = self.inner.worker.lock().await.take();
         if let Some(worker) = worker {
-            worker.kill();
+            worker.stop();
             worker.died().await;
         }
     }
