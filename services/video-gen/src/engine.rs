@@ -1,6 +1,6 @@
 //! The making of videos: one worker, one device, one video at a time; the models in its memory, and what waits.
 //!
-//! [`Workshop`] keeps the worker: it starts it when it is needed and stops it when it is not. [`Models`] are the models in its
+//! `workshop` keeps the worker: it starts it when it is needed and stops it when it is not. [`Models`] are the models in its
 //! memory, which come and go by the rules of all models of the process. [`run`](Engine::run) claims jobs and sees each to its
 //! end. Not here: gRPC, and the computing.
 
