@@ -70,6 +70,10 @@ pub(crate) enum WrittenPlace {
 
 pub(super) const ABOUT: &str = "d.id AS document, d.title, d.doc_type, d.tags, d.time, d.head, d.language";
 
+/// Passages by their keys, and then the documents that they are of. SQLite keeps to the order of a `CROSS JOIN`; left alone
+/// it reads all ready documents first, whatever their number.
+pub(super) const OF_KEYS: &str = "FROM passages p CROSS JOIN documents d WHERE d.version = p.version AND p.key IN";
+
 // === impl Ledger ===
 
 impl Ledger {
@@ -80,8 +84,7 @@ impl Ledger {
         }
         let statement = format!(
             "SELECT p.key, p.ordinal, p.id, p.text, p.headings, p.first, p.last, p.place, p.tokens, d.id AS document, \
-             d.title, d.doc_type, d.language FROM passages p JOIN documents d ON d.version = p.version \
-             WHERE p.key IN ({}) AND d.space = $1 AND d.state = 3",
+             d.title, d.doc_type, d.language {OF_KEYS} ({}) AND d.space = $1 AND d.state = 3",
             listed(keys)
         );
         let mut reading = self.reading().await?;
@@ -101,8 +104,7 @@ impl Ledger {
     /// The vectors of these passages.
     pub(crate) async fn vectors(&self, space: i64, keys: &[i64]) -> Result<HashMap<i64, Vec<f32>>, Error> {
         let statement = format!(
-            "SELECT p.key, p.vector FROM passages p JOIN documents d ON d.version = p.version \
-             WHERE p.key IN ({}) AND d.space = $1 AND d.state = 3",
+            "SELECT p.key, p.vector {OF_KEYS} ({}) AND d.space = $1 AND d.state = 3",
             listed(keys)
         );
         let mut reading = self.reading().await?;
@@ -132,8 +134,7 @@ impl Ledger {
     /// The passages of these numbers that are of ready documents of the space.
     pub(crate) async fn ready_passages_of(&self, space: i64, keys: &[i64]) -> Result<Vec<Stored>, Error> {
         let statement = format!(
-            "SELECT p.*, {ABOUT} FROM passages p JOIN documents d ON d.version = p.version \
-             WHERE p.key IN ({}) AND d.space = $1 AND d.state = 3 ORDER BY p.key",
+            "SELECT p.*, {ABOUT} {OF_KEYS} ({}) AND d.space = $1 AND d.state = 3 ORDER BY p.key",
             listed(keys)
         );
         let mut reading = self.reading().await?;

@@ -224,3 +224,22 @@ async fn archives_that_nobody_reads_leave_readers_for_searches() {
     open.pop();
     ledger.snapshot(space).await.unwrap();
 }
+
+#[tokio::test]
+async fn passages_are_found_by_their_keys_and_not_among_all_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(None, folder.path()).await.unwrap();
+    let statement = format!(
+        "EXPLAIN QUERY PLAN SELECT p.key {} (1, 2) AND d.space = 1 AND d.state = 3",
+        passages::OF_KEYS
+    );
+    let steps = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .fetch_all(&mut *ledger.reading().await.unwrap())
+        .await
+        .unwrap();
+    let steps: Vec<String> = steps.iter().map(|row| row.get("detail")).collect();
+    assert!(
+        steps[0].starts_with("SEARCH p") && steps[0].contains("(key=?)") && steps[1].contains("(version=?)"),
+        "{steps:?}"
+    );
+}
