@@ -96,7 +96,9 @@ impl Operations {
     /// Who keeps the operation of this name, if it is not the table.
     fn source(&self, name: &str) -> Option<Arc<dyn Source>> {
         let sources = self.sources();
-        sources.into_iter().find(|source| name.starts_with(source.prefix()))
+        sources
+            .into_iter()
+            .find(|source| name.starts_with(source.prefix()))
     }
 
     fn sources(&self) -> Vec<Arc<dyn Source>> {

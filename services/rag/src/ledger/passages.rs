@@ -72,7 +72,8 @@ pub(super) const ABOUT: &str = "d.id AS document, d.title, d.doc_type, d.tags, d
 
 /// Passages by their keys, and then the documents that they are of. SQLite keeps to the order of a `CROSS JOIN`; left alone
 /// it reads all ready documents first, whatever their number.
-pub(super) const OF_KEYS: &str = "FROM passages p CROSS JOIN documents d WHERE d.version = p.version AND p.key IN";
+pub(super) const OF_KEYS: &str =
+    "FROM passages p CROSS JOIN documents d WHERE d.version = p.version AND p.key IN";
 
 // === impl Ledger ===
 
