@@ -127,6 +127,7 @@ fn grpcurl_lists_and_calls_every_service() {
         "polyphony.ocr.v1.OcrService",
         "polyphony.rag.v1.RagService",
         "polyphony.tts.v1.TtsService",
+        "polyphony.video.v1.VideoService",
     ];
     assert_eq!(
         services.lines().collect::<Vec<_>>(),
