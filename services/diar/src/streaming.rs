@@ -5,7 +5,7 @@
 //! al. 2021, with a memory instead of a model that sees several people). Labels are stable: a group keeps the number that
 //! most of it had. No model and no audio is here; an engine finds the pieces.
 //!
-//! Memory is bounded: only [`MEMORY`] pieces can be corrected, and older segments are forgotten once they were told.
+//! Memory is bounded: only `MEMORY` pieces can be corrected, and older segments are forgotten once they were told.
 
 mod review;
 mod segments;

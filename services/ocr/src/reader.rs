@@ -7,7 +7,7 @@
 //! without end: after [`MOST_DEATHS`] the rest of the document is given up.
 //!
 //! It costs the start of a process for each document and the copy of each picture through a pipe. What crosses is in
-//! [`frame`]; what the process does is [`crate::document`].
+//! `frame`; what the process does is [`crate::document`].
 
 mod child;
 mod frame;

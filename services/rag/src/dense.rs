@@ -1,5 +1,5 @@
-//! The index of vectors, behind one trait: Qdrant's own index in this process ([`edge`]), or a Qdrant server
-//! ([`server`]).
+//! The index of vectors, behind one trait: Qdrant's own index in this process (`edge`), or a Qdrant server
+//! (`server`).
 //!
 //! Spaces share an index for each embedding model, as Qdrant advises: the space is a field that every question filters by,
 //! and is indexed as the tenant's. Unlike words' rarity, a cosine says nothing of other tenants' vectors, so sharing leaks

@@ -1,7 +1,7 @@
 //! Two lists of passages made into one: by scaled scores, by ranks, or by mean and deviation.
 //!
 //! Pure functions. A passage that one list does not have counts there as the worst of it. How much each list counts for a
-//! query that does not say it is in [`balance`].
+//! query that does not say it is in `balance`.
 
 mod balance;
 

@@ -1,7 +1,7 @@
 //! Taking documents in: what a client hands over, what it is told meanwhile, and what became of it.
 //!
 //! An ingestion is acknowledged when its documents are in the ledger and their bytes on the disk. From then on the workers
-//! ([`worker`]) answer for it, also after a crash; the ingestion here only watches. Not here: any index (`store`).
+//! (`worker`) answer for it, also after a crash; the ingestion here only watches. Not here: any index (`store`).
 
 mod board;
 mod naming;

@@ -3,7 +3,7 @@
 //! How rare a word is decides what it counts, and that must come from the documents of the space alone: in an index that
 //! spaces share, the scores of one would tell what is in another. An index is a few files; those that were used last are
 //! open, up to a limit, and a writer lives for one commit only. Indexes follow the ledger: one that is missing or broken is made
-//! anew from it ([`Lexical::make`]), and a number that the ledger does not know is never shown.
+//! anew from it (`Lexical::make`), and a number that the ledger does not know is never shown.
 
 mod config;
 mod english;

@@ -6,14 +6,14 @@
 //!
 //! # The life of a document
 //!
-//! [`ingest`] stores its bytes and a row in the [`ledger`], and only then acknowledges it. A worker [`parse`]s it to text
+//! [`ingest`] stores its bytes and a row in the `ledger`, and only then acknowledges it. A worker [`parse`]s it to text
 //! and blocks, finds its [`doctype`], cuts it ([`chunk`]) into passages, has them embedded, and writes passages and
 //! vectors to the ledger; then the [`dense`] index, then the [`lexical`] one, then the ledger says that it is ready. A
 //! crash anywhere in between is mended at the next start: the ledger is the truth, and both indexes follow it.
 //!
 //! # The life of a query
 //!
-//! The caller's verified identity and the space make a [`scope`], the only way to either index. [`retrieve`] asks both,
+//! The caller's verified identity and the space make a [`scope`], the only way to either index. `retrieve` asks both,
 //! [`fuse`]s what they say, orders the best anew where a cross-encoder is there, and leaves out what the ledger no longer
 //! knows. [`answer`] gives the best to a language model and checks what it cites.
 

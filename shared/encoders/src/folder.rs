@@ -34,7 +34,7 @@ impl Folder {
     /// The files of a model, by their names below `dir`. Nothing else in the folder is opened.
     ///
     /// # Errors
-    /// [`NoGraph`].
+    /// `NoGraph`.
     pub fn new<'a>(
         dir: impl Into<PathBuf>,
         files: impl IntoIterator<Item = &'a str>,

@@ -4,7 +4,7 @@
 //! costs little. Meetings are recorded from afar, where Silero is sure of half of the speech only.
 //!
 //! The model is the form of Silero VAD 6 that takes many frames at once (`silero_vad_16k_sequence.onnx`: `input`
-//! [frames, 64 + 512], `h` and `c` [1, 1, 128] give `speech_probs` [frames], `hn`, `cn`): the same curve as the one that
+//! `[frames, 64 + 512]`, `h` and `c` [1, 1, 128] give `speech_probs` `[frames]`, `hn`, `cn`): the same curve as the one that
 //! takes a frame at a time, at half the cost.
 
 use std::num::NonZeroUsize;

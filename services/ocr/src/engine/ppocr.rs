@@ -2,7 +2,7 @@
 //! steps between them as RapidOCR has them, so that upright pages read the same. Versions 2 to 5, mobile and server, as
 //! long as recognition is CTC and its width is open. Source: github.com/PaddlePaddle/PaddleOCR, Apache-2.0.
 //!
-//! What is ours: the graphs are made cheaper at load ([`graph`]), the page is turned the right way up first ([`turn`]),
+//! What is ours: the graphs are made cheaper at load (`graph`), the page is turned the right way up first (`turn`),
 //! lines are read by several sessions of one thread each ([`crew`]), and put into reading order (`crate::layout`).
 
 mod classify;
