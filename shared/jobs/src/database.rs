@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection as _, Executor, Row, Transaction};
 
 use crate::Error;
 
@@ -69,11 +69,6 @@ impl Database {
     }
 
     async fn postgres(url: &str) -> Result<Self, Error> {
-        let pool = |most: u32| {
-            AnyPoolOptions::new()
-                .max_connections(most)
-                .acquire_timeout(PATIENCE)
-        };
         let connecting = || Error::database("connecting");
         Ok(Self {
             writer: pool(1).connect(url).await.map_err(connecting())?,
@@ -87,9 +82,7 @@ impl Database {
         let lock = lock(&folder.join("lock"))?;
         let url = format!("sqlite://{}?mode=rwc", escaped(&folder.join("jobs.sqlite")));
         let pool = |most: u32| {
-            AnyPoolOptions::new()
-                .max_connections(most)
-                .acquire_timeout(PATIENCE)
+            self::pool(most)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .after_connect(|connection, _| {
@@ -190,6 +183,15 @@ impl Database {
     }
 }
 
+/// Connections, of which none is used again that could not end its transaction: SQLite undoes one by itself when the disk is
+/// full, sqlx still counts it, and what is written after that only seems to be committed.
+fn pool(most: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(PATIENCE)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+}
+
 /// Makes the folder this process's own; the system lets go of it when the process ends, however it ends.
 fn lock(path: &Path) -> Result<File, Error> {
     let opened = File::options()
@@ -223,4 +225,33 @@ fn escaped(path: &Path) -> String {
         }
     }
     url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_after_a_full_disk_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(None, folder.path()).await.unwrap();
+        let meta =
+            |name: String| sqlx::query("INSERT INTO job_meta (name, value) VALUES ($1, 'x')").bind(name);
+        // The file may not grow: not below what it has.
+        let stop = "PRAGMA max_page_count = 1";
+        database.writer.execute(stop).await.unwrap();
+        let mut full = database.begin().await.unwrap();
+        meta("x".repeat(1 << 20)).execute(&mut *full).await.unwrap_err();
+        drop(full);
+        // One that is given up, then one that counts.
+        drop(database.begin().await.unwrap());
+        let mut small = database.begin().await.unwrap();
+        meta("small".to_owned()).execute(&mut *small).await.unwrap();
+        small.commit().await.unwrap();
+        let found = sqlx::query("SELECT value FROM job_meta WHERE name = 'small'")
+            .fetch_optional(database.readers())
+            .await
+            .unwrap();
+        assert!(found.is_some(), "readers see it");
+    }
 }

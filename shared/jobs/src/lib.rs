@@ -21,6 +21,7 @@ mod database;
 mod error;
 mod held;
 mod job;
+pub mod payload;
 mod queue;
 pub mod rules;
 mod vigil;

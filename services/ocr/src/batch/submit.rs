@@ -2,7 +2,7 @@
 
 use polyphony_chassis::Caller;
 use polyphony_error::{Fault, Kind};
-use polyphony_jobs::{Job, NewJob};
+use polyphony_jobs::{Job, NewJob, payload};
 use polyphony_proto::ocr::v1 as pb;
 use prost::Message;
 
@@ -33,28 +33,16 @@ pub(crate) async fn submit(
         request_id,
         fingerprint: encoded.clone(),
         progress: told(&states),
-        ..NewJob::new(owner, framed(call, &encoded))
+        ..NewJob::new(owner, payload::framed(call, &encoded))
     };
     Ok(batches.queue().submit(new).await?.job)
 }
 
 /// A batch of a job.
 pub(super) fn read(payload: &[u8]) -> Result<Wanted, Fault> {
-    let broken = || Fault::internal(std::io::Error::other("the payload of a batch cannot be read"));
-    let (length, rest) = payload.split_first().ok_or_else(broken)?;
-    let (call, encoded) = rest.split_at_checked(usize::from(*length)).ok_or_else(broken)?;
-    let call = str::from_utf8(call).map_err(Fault::internal)?;
+    let (call, encoded) = payload::parted(payload)?;
     let request = pb::BatchProcessRequest::decode(encoded).map_err(Fault::internal)?;
     Wanted::parse(request, call)
-}
-
-fn framed(call: &str, encoded: &[u8]) -> Vec<u8> {
-    let call = &call.as_bytes()[..call.len().min(usize::from(u8::MAX))];
-    let mut payload = Vec::with_capacity(1 + call.len() + encoded.len());
-    payload.push(call.len() as u8);
-    payload.extend_from_slice(call);
-    payload.extend_from_slice(encoded);
-    payload
 }
 
 #[cfg(test)]

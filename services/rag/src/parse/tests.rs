@@ -35,6 +35,14 @@ fn package(members: &[(&str, &str)]) -> Vec<u8> {
 
 use BlockKind::{Code, Heading, ListItem, Paragraph, TableRow};
 
+/// What of an EPUB says where its package is.
+fn container(package: &str) -> String {
+    let (list, entry) = ("rootfiles", "rootfile");
+    format!(
+        "<container xmlns=\"urn:oasis:names:tc:opendocument:xmlns:container\"><{list}><{entry} full-path=\"{package}\"/></{list}></container>"
+    )
+}
+
 #[test]
 fn blank_lines_part_paragraphs_of_plain_text() {
     let parsed = read(Format::Plain, "\n  One\ntwo \n \n\tthree\n");
@@ -228,10 +236,10 @@ fn docx_knows_headings_by_style_lists_tables_and_notes() {
 
 #[test]
 fn epub_is_read_in_the_order_of_its_spine() {
-    let container = "<container xmlns=\"urn:oasis:names:tc:opendocument:xmlns:container\"><rootfiles><rootfile full-path=\"book/x.opf\"/></rootfiles></container>";
+    let container = container("book/x.opf");
     let opf = "<package xmlns:dc=\"urn:dc\"><metadata><dc:title>Walden</dc:title></metadata><manifest><item id=\"a\" href=\"a%20b.xhtml\"/><item id=\"b\" href=\"../b.xhtml\"/><item id=\"gone\" href=\"gone.xhtml\"/></manifest><spine><itemref idref=\"b\"/><itemref idref=\"gone\"/><itemref idref=\"a\"/></spine></package>";
     let bytes = package(&[
-        ("META-INF/container.xml", container),
+        ("META-INF/container.xml", container.as_str()),
         ("book/x.opf", opf),
         ("book/a b.xhtml", "<h1>Two</h1><p>second</p>"),
         ("b.xhtml", "<h1>One</h1><p>first</p>"),
@@ -399,8 +407,8 @@ proptest! {
         byte in any::<u8>(),
         cut in 0_usize..400,
     ) {
-        let container = "<container xmlns=\"urn:oasis:names:tc:opendocument:xmlns:container\"><rootfiles><rootfile full-path=\"x.opf\"/></rootfiles></container>";
-        let mut bytes = package(&[("META-INF/container.xml", container), ("x.opf", "<package/>")]);
+        let container = container("x.opf");
+        let mut bytes = package(&[("META-INF/container.xml", container.as_str()), ("x.opf", "<package/>")]);
         let length = bytes.len();
         bytes[at % length] = byte;
         bytes.truncate(length - cut % length);
