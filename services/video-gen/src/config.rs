@@ -41,7 +41,8 @@ pub struct Config {
     pub high_priority_callers: Vec<String>,
     /// How long the worker may take to start. Default: 2 min.
     pub worker_start: HumanDuration,
-    /// A worker that tells nothing for so long while it makes a video is taken for hung, and killed. Default: 30 min.
+    /// A worker that tells nothing for so long while it loads a model or makes a video is taken for hung, and killed.
+    /// Default: 30 min.
     pub worker_silence: HumanDuration,
     /// A worker that does not let go for so long after it was told to is killed. Default: 2 min.
     pub cancel_timeout: HumanDuration,

@@ -15,6 +15,7 @@ mod worker;
 mod workshop;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use polyphony_jobs::{Filter, Order, Queue, State, Terms};
@@ -47,6 +48,8 @@ struct Inner {
     models: Models,
     previews: Previews,
     tempo: Tempo,
+    /// A video is being made.
+    making: AtomicBool,
 }
 
 /// The file of a video.
@@ -55,6 +58,10 @@ pub const FILE: &str = "video.mp4";
 const MOST_ATTEMPTS: u32 = 3;
 /// A plan with two prompts of 4,000 characters takes a tenth of it.
 const MOST_PLAN: usize = 256 << 10;
+/// Before a worker that does not start is tried again, and before the queue is asked again after a failure.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const COUNTED_EVERY: Duration = Duration::from_millis(500);
 /// What the device holds besides the video: its own driver, and others.
 const SPARE: f64 = 0.9;
 
@@ -86,6 +93,7 @@ impl Engine {
         let inner = Inner {
             previews: Previews::default(),
             tempo: Tempo::default(),
+            making: AtomicBool::new(false),
             config,
             queue,
             workshop,
@@ -176,24 +184,9 @@ impl Engine {
     /// Makes what waits, until it is asked to stop. What is being made then waits for the next start.
     pub async fn run(&self, stop: CancellationToken) {
         let inner = &self.inner;
-        while !stop.is_cancelled() {
-            match inner.queue.claim().await {
-                Ok(Some(held)) => inner.make(held, &stop).await,
-                Ok(None) => {
-                    inner.workshop.rest(&inner.models).await;
-                    tokio::select! {
-                        () = inner.queue.changed() => {}
-                        () = stop.cancelled() => {}
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(error = %polyphony_error::chain(&error), "no job can be claimed");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-            if let Ok(depth) = inner.queue.depth().await {
-                metrics::waiting(depth);
-            }
+        tokio::select! {
+            () = inner.make_all(&stop) => {}
+            () = inner.count() => {}
         }
         inner.workshop.stop().await;
     }
@@ -217,6 +210,69 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    async fn make_all(&self, stop: &CancellationToken) {
+        let (mut changes, mut pause) = (self.queue.changes(), SHORTEST_PAUSE);
+        while !stop.is_cancelled() {
+            let open = tokio::select! {
+                open = self.workshop.is_open() => open,
+                () = stop.cancelled() => break,
+            };
+            // Without a worker every job would fail, and none would be to blame: they wait.
+            let wait = if open {
+                pause = SHORTEST_PAUSE;
+                match self.queue.claim().await {
+                    Ok(Some(held)) => {
+                        self.making.store(true, Ordering::Relaxed);
+                        self.make(held, stop).await;
+                        self.making.store(false, Ordering::Relaxed);
+                        continue;
+                    }
+                    Ok(None) => {
+                        self.workshop.rest(&self.models).await;
+                        None
+                    }
+                    Err(error) => {
+                        tracing::error!(error = %polyphony_error::chain(&error), "no job can be claimed");
+                        Some(SHORTEST_PAUSE)
+                    }
+                }
+            } else {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                Some(pause / 2)
+            };
+            let again = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => self.queue.changed(&mut changes).await,
+                }
+            };
+            tokio::select! {
+                () = again => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Measures what waits, also while a video is made, and what is in memory. It never ends.
+    async fn count(&self) {
+        let mut changes = self.queue.changes();
+        loop {
+            if let Ok(depth) = self.queue.depth().await {
+                metrics::waiting(depth);
+            }
+            if !self.making.load(Ordering::Relaxed) {
+                metrics::memory(self.models.memory_bytes());
+            }
+            self.queue.changed(&mut changes).await;
+            // Progress is a change as well, and comes far more often than anybody looks.
+            tokio::time::sleep(COUNTED_EVERY).await;
+        }
     }
 }
 

@@ -50,6 +50,9 @@ impl LastingWork for Making {
     }
 }
 
+/// A page of videos has at most so many bytes, for prompts may be long and messages may not.
+const MOST_LISTED: usize = 1 << 20;
+
 // === impl Service ===
 
 impl Service {
@@ -161,13 +164,22 @@ impl VideoService for Service {
             most: most + 1,
             order: Order::Newest,
         };
-        let mut jobs = self.queue().list(&filter).await.map_err(Fault::from)?;
-        let more = jobs.len() > most;
-        jobs.truncate(most);
-        let last = jobs.last().filter(|_| more);
+        let jobs = self.queue().list(&filter).await.map_err(Fault::from)?;
+        let (mut videos, mut room, mut last) = (Vec::new(), MOST_LISTED, None);
+        for job in jobs.iter().take(most) {
+            let video = convert::video(job);
+            let size = video.encoded_len();
+            if size > room && !videos.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(size);
+            videos.push(video);
+            last = Some(&job.id);
+        }
+        let last = last.filter(|_| videos.len() < jobs.len());
         Ok(Response::new(pb::ListVideosResponse {
-            next_page_token: last.map(|job| job.id.clone()).unwrap_or_default(),
-            videos: jobs.iter().map(convert::video).collect(),
+            next_page_token: last.cloned().unwrap_or_default(),
+            videos,
         }))
     }
 
@@ -240,7 +252,10 @@ impl VideoService for Service {
         let mut last = before;
         // It is over when the worker has said that the device is free.
         while let Some(job) = watched.next().await.map_err(Error::from).map_err(Fault::from)? {
-            if let Ok(told) = serde_json::from_slice::<Told>(&job.progress) {
+            // Of one that waits, what is told may be of an attempt before.
+            if job.state.is_held()
+                && let Ok(told) = serde_json::from_slice::<Told>(&job.progress)
+            {
                 memory = told.progress.map_or(memory, |progress| progress.memory_bytes);
             }
             last = job;

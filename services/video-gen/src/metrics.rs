@@ -12,7 +12,7 @@ const STEP: &str = "polyphony_video_gen_step_seconds";
 const DEATHS: &str = "polyphony_video_gen_worker_deaths_total";
 /// Videos that wait.
 const WAITING: &str = "polyphony_video_gen_waiting_videos";
-/// Memory of the device in use, in bytes.
+/// Memory of the device in use, in bytes: of a video at its last step, else of the models in memory.
 const MEMORY: &str = "polyphony_video_gen_device_memory_bytes";
 
 pub(crate) fn ended(model: &str, state: &'static str) {
@@ -25,7 +25,11 @@ pub(crate) fn made(model: &str, took: f64) {
 
 pub(crate) fn step(model: &str, took: f64, memory_bytes: u64) {
     histogram!(STEP, "model" => model.to_owned()).record(took);
-    gauge!(MEMORY).set(memory_bytes as f64);
+    memory(memory_bytes);
+}
+
+pub(crate) fn memory(bytes: u64) {
+    gauge!(MEMORY).set(bytes as f64);
 }
 
 pub(crate) fn died() {

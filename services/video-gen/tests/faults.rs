@@ -208,3 +208,133 @@ async fn what_is_being_made_when_the_service_ends_is_made_by_the_next() {
     let done = served.ended(&begun.name).await;
     assert_eq!((done.state(), done.attempts), (JobState::Succeeded, 2));
 }
+
+#[tokio::test]
+async fn a_worker_that_reads_nothing_is_killed_though_an_order_is_more_than_its_pipe_holds() {
+    let mut served = serve(&["video-gen.worker_silence=1s"]).await;
+    std::fs::write(served.folder.path().join("read-no-more"), b"").expect("written");
+    // Of each character six bytes are sent, twice.
+    let long = "\u{1}".repeat(4_000);
+    let stuffed = pb::GenerateVideoRequest {
+        spec: Some(pb::VideoSpec {
+            negative_prompt: Some(long.clone()),
+            ..super::support::spec(&long)
+        }),
+        ..pb::GenerateVideoRequest::default()
+    };
+    let begun = served.client.generate_video(stuffed).await.expect("begins");
+    let name = video(begun.get_ref()).name;
+    let dead = tokio::time::timeout(Duration::from_secs(60), served.ended(&name)).await;
+    let dead = dead.expect("it is killed");
+    assert_eq!((dead.state(), dead.attempts), (JobState::Failed, 3));
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_while_it_loads_is_killed() {
+    let mut served = serve(&["video-gen.worker_silence=1s"]).await;
+    let hang = served.folder.path().join("hang-while-loading");
+    std::fs::write(&hang, b"").expect("written");
+    let begun = served.generate("a cat").await;
+    let dead = tokio::time::timeout(Duration::from_secs(60), served.ended(&begun.name)).await;
+    assert_eq!(dead.expect("it is killed").state(), JobState::Failed);
+    std::fs::remove_file(hang).expect("deleted");
+    let next = served.generate("a dog").await;
+    assert_eq!(served.ended(&next.name).await.state(), JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_video_is_cancelled_while_its_model_is_loaded() {
+    let mut served = serve(&["video-gen.worker_silence=1h", "video-gen.cancel_timeout=1h"]).await;
+    let hang = served.folder.path().join("hang-while-loading");
+    std::fs::write(&hang, b"").expect("written");
+    let begun = served.generate("a cat").await;
+    served.until(&begun.name, JobState::Loading).await;
+    let gone = tokio::time::timeout(Duration::from_secs(30), cancel(&mut served, &begun.name)).await;
+    let gone = gone.expect("it does not wait for the load").expect("runs");
+    assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
+    std::fs::remove_file(hang).expect("deleted");
+    let next = served.generate("a dog").await;
+    let made = served.ended(&next.name).await;
+    assert_eq!((made.state(), made.attempts), (JobState::Succeeded, 1));
+}
+
+/// Waits for what is so in the end.
+async fn in_the_end(what: &str, so: impl AsyncFn() -> bool) {
+    for _ in 0..1_200 {
+        if so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("not in half a minute: {what}");
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_start_costs_no_video_and_is_tried_again() {
+    let mut served = serve(&[]).await;
+    let first = served.generate("slow one").await;
+    for prompt in ["two", "three"] {
+        served.generate(prompt).await;
+    }
+    served.until(&first.name, JobState::Running).await;
+    let super::support::Served {
+        client,
+        running,
+        folder,
+    } = served;
+    drop(client);
+    running.trigger.drain();
+    running.ended.await.expect("ends");
+
+    let worker = folder.path().join("stand-in-worker");
+    let whole = std::fs::read(&worker).expect("a script");
+    let tries = folder.path().join("tries");
+    let broken = format!(
+        "#!/bin/sh\necho >> {}\necho no such driver >&2\nexit 1\n",
+        tries.display()
+    );
+    std::fs::write(&worker, broken).expect("written");
+    let layers = polyphony_harness::layers(&settings(folder.path(), &worker));
+    let config = polyphony_video_gen::Config::read(&layers).expect("a config");
+    let store =
+        polyphony_models::Store::open(&config.models, |name| std::env::var_os(name)).expect("a store");
+    let residents = polyphony_models::Residents::new(config.models.residency());
+    let engine = polyphony_video_gen::Engine::open(config, store, residents)
+        .await
+        .expect("opens");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = {
+        let (engine, stop) = (engine.clone(), stop.clone());
+        tokio::spawn(async move { engine.run(stop).await })
+    };
+    in_the_end("it is tried four times", async || {
+        std::fs::read_to_string(&tries).is_ok_and(|text| text.lines().count() >= 4)
+    })
+    .await;
+    let told = engine.ready().expect_err("it does not start");
+    assert!(told.contains("no such driver"), "{told}");
+    let all = async || {
+        let filter = polyphony_jobs::Filter {
+            most: 10,
+            ..polyphony_jobs::Filter::default()
+        };
+        engine.queue().list(&filter).await.expect("works")
+    };
+    for job in all().await {
+        assert_eq!(
+            (job.state, job.strikes),
+            (polyphony_jobs::State::Queued, 0),
+            "{job:?}"
+        );
+    }
+    std::fs::write(&worker, whole).expect("written");
+    in_the_end("they are made", async || {
+        all()
+            .await
+            .iter()
+            .all(|job| job.state == polyphony_jobs::State::Succeeded)
+    })
+    .await;
+    stop.cancel();
+    running.await.expect("ends");
+}

@@ -41,6 +41,11 @@ pub(crate) fn notes(folder: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// Whether there is a file of this name beside the script, which tells every stand-in how to misbehave.
+fn is_told(out: &Out, what: &str) -> bool {
+    out.notes.with_file_name(what).exists()
+}
+
 /// What a video is made of: the same for the same order.
 pub(crate) fn bytes_of(seed: u64, prompt: &str) -> Vec<u8> {
     format!("{seed} {prompt}\n").repeat(5_000).into_bytes()
@@ -72,13 +77,16 @@ fn worker() {
     });
     let cancelled = Arc::new(Mutex::new(HashSet::new()));
     let (orders, commands) = mpsc::channel();
-    let heard = Arc::clone(&cancelled);
+    let (heard, reader) = (Arc::clone(&cancelled), out.clone());
     thread::spawn(move || {
         let mut from = BufReader::new(std::io::stdin());
         while let Ok(Some(command)) = protocol::read::<Command>(&mut from) {
             match command {
                 Command::Cancel { id } => drop(heard.lock().expect("whole").insert(id)),
                 command => orders.send(command).expect("somebody works"),
+            }
+            while is_told(&reader, "read-no-more") {
+                thread::sleep(Duration::from_millis(10));
             }
         }
         // Whoever started it is gone.
@@ -91,6 +99,9 @@ fn worker() {
                 let (name, told) = (model.clone(), weights.clone());
                 out.tell(&Event::Loading { model, weights });
                 thread::sleep(Duration::from_millis(20));
+                while is_told(&out, "hang-while-loading") {
+                    thread::sleep(Duration::from_millis(10));
+                }
                 out.tell(&Event::Loaded {
                     model: name,
                     weights: told,

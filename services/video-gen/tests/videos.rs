@@ -320,3 +320,45 @@ async fn capabilities_are_what_is_there_and_what_is_not() {
             .contains(&"spec.wan.flow_shift".to_owned())
     );
 }
+
+#[tokio::test]
+async fn pages_are_as_long_as_a_message_may_be() {
+    let mut served = serve(&["video-gen.max_queue=200"]).await;
+    let first = served.generate("slow one").await;
+    let mut names = vec![first.name];
+    // Of each character four bytes, twice.
+    let long = "\u{1f408}".repeat(4_000);
+    for _ in 0..150 {
+        let request = pb::GenerateVideoRequest {
+            spec: Some(pb::VideoSpec {
+                negative_prompt: Some(long.clone()),
+                ..spec(&long)
+            }),
+            ..pb::GenerateVideoRequest::default()
+        };
+        let begun = served.client.generate_video(request).await.expect("begins");
+        names.push(video(begun.get_ref()).name);
+    }
+    let (mut told, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = pb::ListVideosRequest {
+            page_size: 1_000,
+            page_token,
+            ..pb::ListVideosRequest::default()
+        };
+        // More than 4 MiB would be refused by the client.
+        let page = served
+            .client
+            .list_videos(request)
+            .await
+            .expect("listed")
+            .into_inner();
+        told.extend(page.videos.into_iter().map(|video| video.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    names.reverse();
+    assert_eq!(told, names);
+}

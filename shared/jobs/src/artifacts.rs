@@ -37,6 +37,8 @@ pub struct Artifact {
 }
 
 const ASIDE: &str = "aside";
+/// Stands between a job, whose id has none, and what makes a name unlike any other.
+const BEHIND_JOB: char = '-';
 const NAMED: &str = "artifacts";
 
 // === impl Artifacts ===
@@ -71,7 +73,7 @@ impl Artifacts {
         self.check_room()?;
         let aside = self.aside();
         let file = tempfile::Builder::new()
-            .prefix(&format!("{job}-"))
+            .prefix(&format!("{job}{BEHIND_JOB}"))
             .suffix(&format!("-{name}"))
             .tempfile_in(&aside)
             .map_err(Error::file(&aside, "written"))?;
@@ -132,6 +134,22 @@ impl Artifacts {
             owners.extend(entry.map_err(read())?.file_name().into_string().ok());
         }
         Ok(owners)
+    }
+
+    /// What is being written or was left half written, each with its job: who has several processes on one disk cannot tell
+    /// which at once.
+    pub(crate) fn half_written(&self) -> Result<Vec<(String, PathBuf)>, Error> {
+        let aside = self.aside();
+        let read = || Error::file(&aside, "read");
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&aside).map_err(read())? {
+            let entry = entry.map_err(read())?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some((job, _)) = name.split_once(BEHIND_JOB) {
+                files.push((job.to_owned(), entry.path()));
+            }
+        }
+        Ok(files)
     }
 
     fn aside(&self) -> PathBuf {

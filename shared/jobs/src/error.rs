@@ -109,6 +109,15 @@ impl Error {
         }
     }
 
+    /// Whether it may be otherwise in a moment, without anything being changed in what is asked.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Database { source, .. } => may_pass(source),
+            _ => false,
+        }
+    }
+
     /// Whether something is there that may be there once.
     pub(crate) fn is_twice(&self) -> bool {
         let Self::Database { source, .. } = self else {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polyphony_error::Fault;
+use tokio::time::{Instant, sleep};
 
 use crate::Error;
 use crate::job::{Failure, Job, State};
@@ -13,10 +14,28 @@ use crate::rules::{Ending, Record, late_fault};
 /// A job that was claimed. Dropped without an ending, it waits again when its lease lapses.
 #[derive(Debug)]
 pub struct Held {
-    queue: Arc<Inner>,
+    claim: Claim,
     job: Job,
-    token: String,
     payload: Vec<u8>,
+}
+
+/// The right to change a job, until another has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    queue: Arc<Inner>,
+    id: String,
+    token: String,
+}
+
+/// What this process knows of a job that is held here.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    /// Of the claim: who lost a job takes nothing from whoever has it now.
+    token: String,
+    /// What its holder said last, which the database hears of with the next heartbeat.
+    pub(crate) said: Option<Vec<u8>>,
+    /// Somebody wants it to stop.
+    pub(crate) stop: bool,
 }
 
 /// What a holder learns with each heartbeat.
@@ -28,17 +47,29 @@ pub struct Pulse {
     pub late: bool,
 }
 
+/// After a failure that may pass, before an ending is written once more.
+const AGAIN: Duration = Duration::from_millis(500);
+
 // === impl Held ===
 
 impl Held {
     pub(crate) fn new(queue: Arc<Inner>, job: Job, token: String, payload: Vec<u8>) -> Self {
-        queue.holding().insert(job.id.clone(), false);
-        Self {
+        let holding = Holding {
+            token: token.clone(),
+            said: None,
+            stop: false,
+        };
+        queue.holding().insert(job.id.clone(), holding);
+        let claim = Claim {
             queue,
-            job,
+            id: job.id.clone(),
             token,
-            payload,
-        }
+        };
+        Self { claim, job, payload }
+    }
+
+    pub(crate) const fn claim(&self) -> &Claim {
+        &self.claim
     }
 
     /// The job as it was when it was claimed.
@@ -53,7 +84,7 @@ impl Held {
 
     /// How long its holder may be silent.
     pub fn lease(&self) -> Duration {
-        self.queue.limits().lease
+        self.claim.queue.limits().lease
     }
 
     /// Says how far it is, to whoever asks in this process; the others hear of it with the next heartbeat.
@@ -69,8 +100,8 @@ impl Held {
                 most: MOST_PROGRESS,
             });
         }
-        self.queue.said().insert(self.job.id.clone(), progress);
-        self.queue.told();
+        self.claim.with_holding(|holding| holding.said = Some(progress));
+        self.claim.queue.told();
         Ok(())
     }
 
@@ -79,25 +110,17 @@ impl Held {
     /// # Errors
     /// [`Error::Lost`] when the job was taken over or deleted: stop at once.
     pub async fn beat(&self) -> Result<Pulse, Error> {
-        let (now, limits) = (self.queue.now(), *self.queue.limits());
-        let rule = |record: &mut Record| record.beat(&self.token, now, &limits);
-        let job = self.change(None, rule).await?;
-        Ok(Pulse {
-            cancelled: job.cancelling,
-            late: job
-                .deadline
-                .is_some_and(|deadline| crate::clock::micros(deadline) <= now),
-        })
+        self.claim.clone().beat().await
     }
 
     /// Whether somebody wants it to stop, as far as this process has heard.
     pub fn is_cancelled(&self) -> bool {
-        self.queue.holding().get(&self.job.id).is_some_and(|stop| *stop)
+        self.claim.with_holding(|holding| holding.stop).unwrap_or(false)
     }
 
     /// Completes when somebody wants it to stop: stop, then say so with [`stopped`](Self::stopped).
     pub async fn cancelled(&self) {
-        let mut changes = self.queue.subscribe();
+        let mut changes = self.claim.queue.subscribe();
         loop {
             changes.borrow_and_update();
             if self.is_cancelled() {
@@ -113,9 +136,8 @@ impl Held {
     /// # Errors
     /// [`Error::Lost`].
     pub async fn advance(&self, state: State) -> Result<(), Error> {
-        self.change(None, |record| record.advance(&self.token, state))
-            .await
-            .map(drop)
+        let rule = |record: &mut Record| record.advance(&self.claim.token, state);
+        self.claim.change(None, rule).await.map(drop)
     }
 
     /// It is done, and this came of it.
@@ -123,7 +145,7 @@ impl Held {
     /// # Errors
     /// [`Error::Lost`] when somebody else has it; [`Error::TooLarge`].
     pub async fn succeed(self, result: &[u8]) -> Result<Job, Error> {
-        let (what, size, most) = ("the result", result.len(), self.queue.terms.max_result);
+        let (what, size, most) = ("the result", result.len(), self.claim.queue.terms.max_result);
         if size > most {
             return Err(Error::TooLarge { what, size, most });
         }
@@ -170,10 +192,52 @@ impl Held {
         self.end(Ending::GivenBack, None).await
     }
 
+    /// The work is over, and all of it would be lost with this one line: so it is written again while the lease may last.
     async fn end(self, ending: Ending, result: Option<&[u8]>) -> Result<Job, Error> {
+        let until = Instant::now() + self.lease();
+        loop {
+            let Claim { queue, token, .. } = &self.claim;
+            let (now, limits) = (queue.now(), *queue.limits());
+            let rule = |record: &mut Record| record.end(token, ending.clone(), now, &limits);
+            match self.claim.change(result, rule).await {
+                Err(error) if error.may_pass() && Instant::now() < until => {
+                    tracing::warn!(
+                        job = self.job.id,
+                        error = %polyphony_error::chain(&error),
+                        "the end of a job is not written yet"
+                    );
+                    sleep(AGAIN).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Claim { queue, id, token } = &self.claim;
+        let mut all = queue.holding();
+        if all.get(id).is_some_and(|holding| holding.token == *token) {
+            all.remove(id);
+        }
+    }
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// As [`Held::beat`], and borrows nothing: so it can go on while nobody waits for it.
+    pub(crate) async fn beat(self) -> Result<Pulse, Error> {
         let (now, limits) = (self.queue.now(), *self.queue.limits());
-        let rule = |record: &mut Record| record.end(&self.token, ending, now, &limits);
-        self.change(result, rule).await
+        let rule = |record: &mut Record| record.beat(&self.token, now, &limits);
+        let job = self.change(None, rule).await?;
+        Ok(Pulse {
+            cancelled: job.cancelling,
+            late: job
+                .deadline
+                .is_some_and(|deadline| crate::clock::micros(deadline) <= now),
+        })
     }
 
     /// Applies a rule, and writes down what was said.
@@ -182,10 +246,10 @@ impl Held {
         result: Option<&[u8]>,
         rule: impl FnOnce(&mut Record) -> Result<(), crate::rules::Refusal> + Send,
     ) -> Result<Job, Error> {
-        let said = self.queue.said().get(&self.job.id).cloned();
+        let said = self.with_holding(|holding| holding.said.clone()).flatten();
         let changed = self
             .queue
-            .change_with(&self.job.id, said.as_deref(), result, rule)
+            .change_with(&self.id, said.as_deref(), result, rule)
             .await;
         match changed {
             // It was deleted from under us.
@@ -193,11 +257,13 @@ impl Held {
             changed => changed,
         }
     }
-}
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.queue.said().remove(&self.job.id);
-        self.queue.holding().remove(&self.job.id);
+    /// What is known here of this very claim. None: another has the job by now.
+    fn with_holding<T>(&self, look: impl FnOnce(&mut Holding) -> T) -> Option<T> {
+        let mut all = self.queue.holding();
+        let own = all
+            .get_mut(&self.id)
+            .filter(|holding| holding.token == self.token);
+        own.map(look)
     }
 }

@@ -25,7 +25,7 @@ pub struct Job {
     pub cancelling: bool,
     /// When it was submitted.
     pub created: SystemTime,
-    /// When it was first begun.
+    /// When it was last begun: what it still takes is counted from there.
     pub started: Option<SystemTime>,
     /// When it succeeded, failed or was cancelled.
     pub ended: Option<SystemTime>,

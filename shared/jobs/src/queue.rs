@@ -9,14 +9,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Row};
+use polyphony_error::Fault;
+use sqlx::AssertSqlSafe;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::micros;
 use crate::database::{self, Database};
-use crate::job::{Job, State};
-use crate::rules::{Limits, Record, Refusal};
+use crate::held::Holding;
+use crate::job::{Failure, Job, State};
+use crate::rules::{Ending, Limits, Record, Refusal};
 use crate::{Artifacts, Clock, Error, Held, JobsConfig, SystemClock};
 
 pub use read::{Filter, Order};
@@ -63,10 +65,8 @@ pub(crate) struct Inner {
     limits: Limits,
     clock: Arc<dyn Clock>,
     artifacts: Artifacts,
-    /// What holders of this process said last, which the database hears of with the next heartbeat.
-    said: Mutex<HashMap<String, Vec<u8>>>,
-    /// Jobs that are held in this process, and whether somebody wants them to stop.
-    holding: Mutex<HashMap<String, bool>>,
+    /// The jobs that are held in this process.
+    holding: Mutex<HashMap<String, Holding>>,
     /// Counts changes.
     changes: watch::Sender<u64>,
 }
@@ -112,7 +112,6 @@ impl Queue {
                 limits,
                 clock,
                 artifacts,
-                said: Mutex::default(),
                 holding: Mutex::default(),
                 changes: watch::Sender::new(0),
             }),
@@ -142,20 +141,15 @@ impl Queue {
     /// # Errors
     /// When the database fails.
     pub async fn claim(&self) -> Result<Option<Held>, Error> {
-        let token = uuid::Uuid::new_v4().simple().to_string();
-        let Some(job) = self.inner.claim(&token).await? else {
-            return Ok(None);
-        };
-        let payload = self.inner.payload(&job.id).await?;
-        Ok(Some(Held::new(Arc::clone(&self.inner), job, token, payload)))
+        self.inner.claim().await
     }
 
-    /// Completes when something changed here, or after a while: then [`claim`](Self::claim) may find a job.
-    pub async fn changed(&self) {
+    /// Completes when something changed here since `changes` was looked at, or after a while: then [`claim`](Self::claim)
+    /// may find a job. Whoever has `changes` from before it claimed misses none.
+    pub async fn changed(&self, changes: &mut watch::Receiver<u64>) {
         // Where the queue is shared, another process may have submitted it.
         let alone = self.inner.database.is_ours_alone();
         let look = Duration::from_secs(if alone { 5 } else { 1 });
-        let mut changes = self.inner.changes.subscribe();
         drop(tokio::time::timeout(look, changes.changed()).await);
     }
 
@@ -217,11 +211,7 @@ impl Inner {
         self.changes.subscribe()
     }
 
-    pub(crate) fn said(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn holding(&self) -> MutexGuard<'_, HashMap<String, bool>> {
+    pub(crate) fn holding(&self) -> MutexGuard<'_, HashMap<String, Holding>> {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -279,17 +269,17 @@ impl Inner {
         }
         writing.commit().await.map_err(changing())?;
         if job.cancelling
-            && let Some(stop) = self.holding().get_mut(id)
+            && let Some(holding) = self.holding().get_mut(id)
         {
-            *stop = true;
+            holding.stop = true;
         }
         self.told();
         Ok(job)
     }
 
-    async fn claim(&self, token: &str) -> Result<Option<Job>, Error> {
+    async fn claim(self: &Arc<Self>) -> Result<Option<Held>, Error> {
         let claiming = || Error::database("claiming a job");
-        let now = self.now();
+        let (token, now) = (uuid::Uuid::new_v4().simple().to_string(), self.now());
         let mut writing = self.database.begin().await?;
         let statement = format!(
             "SELECT {} FROM jobs WHERE queue = $1 AND state = $2 AND (deadline IS NULL OR deadline > $3) \
@@ -306,11 +296,21 @@ impl Inner {
             .map_err(claiming())?;
         let Some(row) = row else { return Ok(None) };
         let (mut job, mut record) = (rows::job(&row)?, rows::record(&row)?);
-        record.claim(token, now, &self.limits).map_err(Error::from)?;
+        record.claim(&token, now, &self.limits).map_err(Error::from)?;
+        let payload = rows::content(&mut *writing, "job_payloads", &job.id).await?;
+        if payload.is_none() {
+            // Without this it would be the first in turn for ever.
+            let error = Error::Damaged(format!("job {} has no payload", job.id));
+            tracing::error!(%error, "a job that waits cannot be done");
+            let ending = Ending::Failed(Failure::from(Fault::internal(error)));
+            record.end(&token, ending, now, &self.limits)?;
+        }
         rows::write(&mut writing, &mut job, &record, now).await?;
+        // Known here before it is told: who cancels it from now on finds it.
+        let held = payload.map(|payload| Held::new(Arc::clone(self), job, token, payload));
         writing.commit().await.map_err(claiming())?;
         self.told();
-        Ok(Some(job))
+        Ok(held)
     }
 
     async fn payload(&self, id: &str) -> Result<Vec<u8>, Error> {
@@ -321,16 +321,7 @@ impl Inner {
 
     /// A large part of a job.
     async fn content(&self, table: &'static str, id: &str) -> Result<Option<Vec<u8>>, Error> {
-        let reading = || Error::database("reading what a job is about");
-        let statement = format!("SELECT content FROM {table} WHERE job = $1");
-        let row = sqlx::query(AssertSqlSafe(statement))
-            .bind(id.to_owned())
-            .fetch_optional(self.database.readers())
-            .await
-            .map_err(reading())?;
-        row.map(|row| row.try_get("content"))
-            .transpose()
-            .map_err(reading())
+        rows::content(self.database.readers(), table, id).await
     }
 }
 
@@ -342,3 +333,6 @@ impl From<Refusal> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

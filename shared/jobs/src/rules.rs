@@ -22,7 +22,7 @@ pub struct Record {
     pub hold: Option<Hold>,
     /// Somebody wants it to stop.
     pub cancelling: bool,
-    /// When it was first begun.
+    /// When it was last begun.
     pub started: Option<i64>,
     /// When it was over.
     pub ended: Option<i64>,
@@ -111,7 +111,7 @@ impl Record {
         }
         self.state = State::Loading;
         self.attempts += 1;
-        self.started.get_or_insert(now);
+        self.started = Some(now);
         self.hold = Some(Hold {
             token: token.to_owned(),
             until: later(now, limits.lease),

@@ -5,10 +5,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use tokio::task::{self, JoinHandle};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Held, Job, Queue};
+use crate::{Error, Held, Job, Pulse, Queue};
 
 /// Why work on a job is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub enum Why {
 pub struct Vigil<'a> {
     held: &'a Held,
     beats: Interval,
+    /// The heartbeat under way. It is a task of its own, for while nobody waits for it, it must neither be given up nor keep
+    /// the one connection that writes.
+    beat: Option<JoinHandle<Result<Pulse, Error>>>,
     deadline: Option<Instant>,
     stop: &'a CancellationToken,
     why: Option<Why>,
@@ -47,6 +51,7 @@ impl<'a> Vigil<'a> {
         Self {
             held,
             beats,
+            beat: None,
             deadline: held
                 .job()
                 .deadline
@@ -71,22 +76,44 @@ impl<'a> Vigil<'a> {
     pub async fn next(&mut self) -> Why {
         let watching = self.why.is_none();
         let late = self.deadline.filter(|_| watching);
+        let (held, beats, beat) = (self.held, &mut self.beats, &mut self.beat);
         let why = loop {
             tokio::select! {
-                _ = self.beats.tick() => match self.held.beat().await {
-                    Ok(pulse) if pulse.cancelled && watching => break Why::Cancelled,
-                    Ok(_) => {}
-                    Err(Error::Lost) if watching => break Why::Lost,
-                    // It is tried again before the lease lapses.
-                    Err(error) => tracing::warn!(%error, "a lease is not renewed"),
-                },
-                () = self.held.cancelled(), if watching => break Why::Cancelled,
+                _ = beats.tick(), if beat.is_none() => {
+                    *beat = Some(task::spawn(held.claim().clone().beat()));
+                }
+                beaten = ended(beat), if beat.is_some() => {
+                    *beat = None;
+                    match beaten {
+                        Ok(pulse) if pulse.cancelled && watching => break Why::Cancelled,
+                        // Its clock may have gone on while ours stood, as in a machine that slept.
+                        Ok(pulse) if pulse.late && watching => break Why::Late,
+                        Ok(_) => {}
+                        Err(Error::Lost) if watching => break Why::Lost,
+                        // It is tried again before the lease lapses.
+                        Err(error) => tracing::warn!(
+                            job = held.job().id,
+                            error = %polyphony_error::chain(&error),
+                            "a lease is not renewed"
+                        ),
+                    }
+                }
+                () = held.cancelled(), if watching => break Why::Cancelled,
                 () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => break Why::Late,
                 () = self.stop.cancelled(), if watching => break Why::Parting,
             }
         };
         self.why = Some(why);
         why
+    }
+}
+
+/// What came of a heartbeat, if one is under way.
+async fn ended(beat: &mut Option<JoinHandle<Result<Pulse, Error>>>) -> Result<Pulse, Error> {
+    match beat {
+        // It is broken off with this process alone.
+        Some(beat) => beat.await.unwrap_or(Err(Error::Lost)),
+        None => std::future::pending().await,
     }
 }
 
@@ -112,6 +139,7 @@ impl Held {
 impl Queue {
     /// The next job, when there is one; none when `stop` comes first.
     pub async fn next(&self, stop: &CancellationToken) -> Option<Held> {
+        let mut changes = self.changes();
         while !stop.is_cancelled() {
             let pause = match self.claim().await {
                 Ok(Some(held)) => return Some(held),
@@ -124,7 +152,7 @@ impl Queue {
             let again = async {
                 match pause {
                     Some(pause) => tokio::time::sleep(pause).await,
-                    None => self.changed().await,
+                    None => self.changed(&mut changes).await,
                 }
             };
             tokio::select! {

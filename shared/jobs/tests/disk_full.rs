@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use polyphony_config::ByteSize;
 use polyphony_error::{Fault, Kind};
@@ -30,6 +31,8 @@ async fn child() {
     let queue = Queue::open(&config, terms()).await.expect("opens");
     let before = submit(&queue, "before").await;
     let held = queue.claim().await.expect("works").expect("one waits");
+    submit(&queue, "done meanwhile").await;
+    let brief = queue.claim().await.expect("works").expect("one waits");
     let draft = queue.artifacts().begin(&before.id, "a.bin").expect("room");
     let ballast = disk.join("ballast");
     fill(&ballast);
@@ -40,7 +43,13 @@ async fn child() {
     let fault = Fault::from(draft.append(&[0; 1 << 20]).expect_err("there is no room"));
     assert_eq!(fault.reason, "DISK_FULL");
     drop(draft);
-    fs::remove_file(&ballast).expect("deleted");
+    // What was done is not lost to a disk that is full for a moment.
+    let room_again = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        fs::remove_file(&ballast).expect("deleted");
+    };
+    let (ended, ()) = tokio::join!(brief.succeed(b"all of it"), room_again);
+    assert_eq!(ended.expect("written in the end").state, State::Succeeded);
 
     held.beat().await.expect("the same process goes on");
     let draft = queue.artifacts().begin(&before.id, "a.bin").expect("room");

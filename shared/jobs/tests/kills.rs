@@ -55,6 +55,7 @@ async fn child() {
 }
 
 async fn work(queue: Queue, log: PathBuf, blame: bool) {
+    let mut changes = queue.changes();
     loop {
         let Some(held) = queue.claim().await.expect("works") else {
             let filter = Filter {
@@ -65,7 +66,7 @@ async fn work(queue: Queue, log: PathBuf, blame: bool) {
             if queue.list(&filter).await.expect("works").is_empty() {
                 return;
             }
-            queue.changed().await;
+            queue.changed(&mut changes).await;
             continue;
         };
         if held.payload() == POISON.as_bytes() {

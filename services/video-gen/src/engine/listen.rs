@@ -15,6 +15,8 @@ pub(super) struct LastWords {
 
 const KEPT_LINES: usize = 3;
 const KEPT_CHARS: usize = 200;
+/// Read of a line of the log at once.
+const MOST_LOGGED: usize = 4 << 10;
 
 /// The next event; none when the worker says nothing any more. An error is a line that is no event.
 pub(super) async fn event(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Event>> {
@@ -26,23 +28,35 @@ pub(super) async fn event(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<
 
 /// A line without its end.
 async fn line(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let limit = MAX_LINE_BYTES as u64 + 1;
-    let read = from.take(limit).read_until(b'\n', &mut line).await?;
-    if read == 0 {
+    let Some(mut line) = piece(from, MAX_LINE_BYTES + 1).await? else {
         return Ok(None);
-    }
+    };
     if line.pop_if(|last| *last == b'\n').is_none() {
         return Err(io::Error::other("a line that is too long or cut off"));
     }
     Ok(Some(line))
 }
 
-/// Writes what it says for people into the log, until it ends.
+/// A line with its end, or as much of it as fits or comes; none at the end.
+async fn piece(from: &mut (impl AsyncBufRead + Unpin), most: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut piece = Vec::new();
+    let read = from.take(most as u64).read_until(b'\n', &mut piece).await?;
+    Ok((read > 0).then_some(piece))
+}
+
+/// Writes what it says for people into the log, until it ends: whatever it is, for a worker that is not heard any more stops
+/// at its next word.
 pub(super) async fn log(from: impl AsyncRead + Unpin, last: LastWords) {
     let mut from = BufReader::new(from);
-    while let Ok(Some(line)) = line(&mut from).await {
-        let text: String = String::from_utf8_lossy(&line).chars().take(KEPT_CHARS).collect();
+    let mut begun = false;
+    while let Ok(Some(piece)) = piece(&mut from, MOST_LOGGED).await {
+        // The rest of a line that is too long is not kept.
+        let continues = std::mem::replace(&mut begun, piece.last() != Some(&b'\n'));
+        if continues {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&piece);
+        let text: String = text.trim_end_matches('\n').chars().take(KEPT_CHARS).collect();
         tracing::info!(target: "video_worker", "{text}");
         last.push(text);
     }
@@ -86,5 +100,17 @@ mod tests {
         let mut from = endless.as_slice();
         event(&mut from).await.expect_err("too long");
         assert_eq!(from.len(), MAX_LINE_BYTES - 1, "it reads no further");
+    }
+
+    #[tokio::test]
+    async fn what_is_for_people_is_heard_to_its_end_whatever_it_is() {
+        let mut said = b"loading\n".to_vec();
+        said.extend(std::iter::repeat_n(b'.', 3 * MAX_LINE_BYTES));
+        said.extend_from_slice(b"\n\xff\xfe\nterminate called");
+        let last = LastWords::default();
+        log(said.as_slice(), last.clone()).await;
+        let words = last.text();
+        assert!(words.starts_with(&".".repeat(KEPT_CHARS)), "{words}");
+        assert!(words.ends_with(" / terminate called"), "{words}");
     }
 }

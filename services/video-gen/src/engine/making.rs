@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::models::InUse;
 use super::previews::MOST_BYTES;
+use super::worker::Worker;
 use super::{FILE, Inner};
 use crate::domain::{Film, Maker, Plan, Preview, Progress, Told};
 use crate::error::Error;
@@ -30,6 +31,8 @@ enum End {
     Died(String),
     /// The worker let go, because it was told to.
     Stopped(Why),
+    /// No worker can be had: it waits until one can.
+    NoWorker,
 }
 
 // === impl Inner ===
@@ -48,6 +51,8 @@ impl Inner {
         };
         let model = told.plan.order.model.clone();
         tracing::info!(job = id, model, attempt = held.job().attempts, "a video is begun");
+        // What is told of an attempt before this one is no longer so.
+        told_of(&held, &told);
         let end = self.made(&held, &mut told, stop).await;
         self.previews.forget(&id);
         if let End::Made(film) = &end {
@@ -57,9 +62,7 @@ impl Inner {
             }
             told.film = Some(film.clone());
         }
-        if let Err(error) = say(&held, &told) {
-            tracing::warn!(%error, "the last of a video's progress is not told");
-        }
+        told_of(&held, &told);
         let ended = match end {
             End::Made(_) => held.succeed(&[]).await,
             End::Failed(fault) => {
@@ -68,20 +71,22 @@ impl Inner {
             }
             End::Died(reason) => held.broke(&reason).await,
             End::Stopped(why) => held.let_go(why).await,
+            End::NoWorker => held.give_back().await,
         };
         report(ended, &model);
     }
 
     async fn made(&self, held: &Held, told: &mut Told, stop: &CancellationToken) -> End {
         let mut vigil = Vigil::new(held, stop);
-        let model = match self.loaded(&mut vigil, told).await {
-            Ok(model) => model,
-            Err(end) => return end,
-        };
-        // Loading was waited for, so the device is free.
+        let loaded = self.loaded(&mut vigil, told).await;
+        // Loading was waited for or its worker is gone, so the device is free.
         if let Some(why) = vigil.why() {
             return End::Stopped(why);
         }
+        let model = match loaded {
+            Ok(model) => model,
+            Err(end) => return end,
+        };
         let device = model.worker().device();
         told.maker = Some(Maker {
             device: device.name.clone(),
@@ -99,16 +104,33 @@ impl Inner {
         }
     }
 
-    /// The model, in memory; a reason to stop is only noted meanwhile, for a load cannot be broken off.
+    /// The model, in memory. A load is broken off by letting its worker go: at once where nothing else is lost with it, else
+    /// when it takes too long.
     async fn loaded(&self, vigil: &mut Vigil<'_>, told: &Told) -> Result<InUse, End> {
         let mut loading = std::pin::pin!(self.models.acquire(&told.plan.order));
+        let silence = self.config.worker_silence.get();
+        let mut patience = Instant::now() + silence;
         let loaded = loop {
             tokio::select! {
                 loaded = &mut loading => break loaded,
-                _ = vigil.next() => {}
+                why = vigil.next() => {
+                    patience = Instant::now() + self.config.cancel_timeout.get();
+                    if why == Why::Parting || self.models.in_memory().is_empty() {
+                        self.workshop.part(Worker::stop);
+                    }
+                }
+                () = sleep_until(patience) => {
+                    tracing::warn!(job = vigil.held().job().id, "a model is not loaded in time, and its worker is killed");
+                    patience = Instant::now() + silence;
+                    self.workshop.part(Worker::kill);
+                }
             }
         };
         loaded.map_err(|error| match error {
+            error if self.workshop.ready().is_err() => {
+                tracing::warn!(error = %polyphony_error::chain(&error), "a video waits for a worker");
+                End::NoWorker
+            }
             Error::Died(reason) => End::Died(reason),
             // What a loader says comes as text; whether the worker outlived it tells what it was.
             error if self.workshop.is_dead() => End::Died(polyphony_error::chain(&error).to_string()),
@@ -194,11 +216,9 @@ impl Inner {
         match event {
             Event::Stage { stage, .. } => {
                 progress.stage = stage;
-                // The first tells that it was taken up.
-                if stage == Stage::TextEncoding
-                    && let Err(error) = held.advance(State::Running).await
-                {
-                    tracing::warn!(%error, "a video that is made is not told as such");
+                // The first tells that it was taken up; it is said again with the others, should it not have been written.
+                if let Err(error) = held.advance(State::Running).await {
+                    tracing::warn!(error = %polyphony_error::chain(&error), "a video that is made is not told as such");
                 }
             }
             Event::Step {
@@ -244,9 +264,7 @@ impl Inner {
             }
             Event::Ready { .. } | Event::Loading { .. } | Event::Loaded { .. } | Event::Unloaded { .. } => {}
         }
-        if let Err(error) = say(held, told) {
-            tracing::warn!(%error, "a video's progress is not told");
-        }
+        told_of(held, told);
         None
     }
 }
@@ -302,9 +320,12 @@ async fn taken(path: PathBuf) -> Option<Vec<u8>> {
     image
 }
 
-fn say(held: &Held, told: &Told) -> Result<(), Error> {
-    let text = serde_json::to_vec(told).map_err(Fault::internal)?;
-    Ok(held.say(text)?)
+/// Tells how far it is.
+fn told_of(held: &Held, told: &Told) {
+    let text = serde_json::to_vec(told).map_err(|error| Error::from(Fault::internal(error)));
+    if let Err(error) = text.and_then(|text| Ok(held.say(text)?)) {
+        tracing::warn!(error = %polyphony_error::chain(&error), "a video's progress is not told");
+    }
 }
 
 /// What became of a job, for the log and the metrics.

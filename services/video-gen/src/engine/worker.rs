@@ -266,7 +266,12 @@ impl Pipes {
                     };
                     // A command that does not fit is refused where it is made: orders are checked before.
                     let Ok(line) = protocol::line(&command) else { continue };
-                    if let Err(error) = self.input.write_all(&line).await {
+                    // A worker that hangs reads nothing either, and an order may be more than its pipe holds.
+                    let written = tokio::select! {
+                        written = self.input.write_all(&line) => written,
+                        () = kill.cancelled() => break Some("it was killed".to_owned()),
+                    };
+                    if let Err(error) = written {
                         tracing::debug!(%error, "the video worker does not listen");
                     }
                 }

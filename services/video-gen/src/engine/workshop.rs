@@ -72,6 +72,20 @@ impl Workshop {
         }
     }
 
+    /// Whether a worker can be had. One that did not start is tried again: what was wrong may have been put right.
+    pub(super) async fn is_open(&self) -> bool {
+        if self.known().trouble.is_none() {
+            return program::find(&self.inner.configured).is_ok();
+        }
+        match self.worker().await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(%error, "no video can be made");
+                false
+            }
+        }
+    }
+
     /// What the device is; starts the worker when nobody did.
     pub(super) async fn device(&self) -> Result<Device, Error> {
         if let Some(device) = self.known_device() {
@@ -152,6 +166,16 @@ impl Workshop {
         if idle_since.elapsed() >= self.inner.idle {
             *slot = None;
         }
+    }
+
+    /// Lets the worker go in this way, whatever it does. One that is being started is let go as soon as it is there.
+    pub(super) fn part(&self, way: fn(&Worker)) {
+        let shop = self.clone();
+        tokio::spawn(async move {
+            if let Some(worker) = shop.inner.worker.lock().await.take() {
+                way(&worker);
+            }
+        });
     }
 
     /// Lets the worker go.

@@ -126,10 +126,10 @@ impl Queue {
         let read = query.fetch_all(self.inner.database.readers()).await;
         let found = read.map_err(Error::database("listing jobs"))?;
         let mut jobs = found.iter().map(rows::job).collect::<Result<Vec<_>, _>>()?;
-        let said = self.inner.said();
-        for job in &mut jobs {
-            if let Some(progress) = said.get(&job.id) {
-                job.progress.clone_from(progress);
+        let holding = self.inner.holding();
+        for job in jobs.iter_mut().filter(|job| job.state.is_held()) {
+            if let Some(said) = holding.get(&job.id).and_then(|holding| holding.said.as_ref()) {
+                job.progress.clone_from(said);
             }
         }
         Ok(jobs)
@@ -183,9 +183,9 @@ impl Inner {
             let number: i64 = rows::get(&row, "number")?;
             job.place = Some(self.place(job.priority.number(), number).await?);
         } else if job.state.is_held()
-            && let Some(progress) = self.said().get(id)
+            && let Some(said) = self.holding().get(id).and_then(|holding| holding.said.as_ref())
         {
-            job.progress.clone_from(progress);
+            job.progress.clone_from(said);
         }
         Ok(job)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row};
 
 use crate::Error;
 use crate::clock::of_micros;
@@ -26,7 +26,7 @@ fn small(row: &AnyRow, name: &'static str) -> Result<u32, Error> {
     u32::try_from(number).map_err(|_| Error::Damaged(format!("{name} is {number}")))
 }
 
-fn state(row: &AnyRow) -> Result<State, Error> {
+pub(super) fn state(row: &AnyRow) -> Result<State, Error> {
     let number: i64 = get(row, "state")?;
     State::of_number(number).ok_or_else(|| Error::Damaged(format!("a job is in state {number}")))
 }
@@ -130,6 +130,24 @@ pub(super) async fn write(
     job.updated = of_micros(now);
     job.failure.clone_from(failure);
     Ok(())
+}
+
+/// A large part of a job.
+pub(super) async fn content<'c>(
+    reading: impl Executor<'c, Database = Any>,
+    table: &'static str,
+    id: &str,
+) -> Result<Option<Vec<u8>>, Error> {
+    let failed = || Error::database("reading what a job is about");
+    let statement = format!("SELECT content FROM {table} WHERE job = $1");
+    let row = sqlx::query(AssertSqlSafe(statement))
+        .bind(id.to_owned())
+        .fetch_optional(reading)
+        .await
+        .map_err(failed())?;
+    row.map(|row| row.try_get("content"))
+        .transpose()
+        .map_err(failed())
 }
 
 /// Writes a large part of a job.

@@ -1,12 +1,12 @@
 //! What time does to jobs: leases lapse, deadlines pass, what is old is forgotten.
 
+use std::fs;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Row};
-
 use super::{Inner, Queue, rows};
 use crate::Error;
+use crate::job::State;
 use crate::rules::Record;
 
 /// What a sweep did.
@@ -114,29 +114,45 @@ impl Inner {
         Ok(())
     }
 
-    async fn delete_orphans(&self) -> Result<(), Error> {
+    /// Deletes the files of jobs that are no more, and what was left half written for those that are over.
+    pub(super) async fn delete_orphans(&self) -> Result<(), Error> {
         for id in self.artifacts.owners()? {
-            let statement = AssertSqlSafe("SELECT COUNT(*) FROM jobs WHERE id = $1");
-            let looking = || Error::database("looking for the job of an artifact");
-            let row = sqlx::query(statement)
-                .bind(id.clone())
-                .fetch_one(self.database.readers())
-                .await
-                .map_err(looking())?;
-            let known: i64 = row.try_get(0).map_err(looking())?;
-            if known == 0 {
+            if self.state_of(&id).await?.is_none() {
                 self.artifacts.delete(&id)?;
             }
         }
+        for (id, path) in self.artifacts.half_written()? {
+            if self.state_of(&id).await?.is_none_or(State::is_over)
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::warn!(%error, path = %path.display(), "a file that is half written cannot be deleted");
+            }
+        }
         Ok(())
+    }
+
+    /// Where the job of a file is; none: it is not known.
+    async fn state_of(&self, id: &str) -> Result<Option<State>, Error> {
+        let row = sqlx::query("SELECT state FROM jobs WHERE id = $1")
+            .bind(id.to_owned())
+            .fetch_optional(self.database.readers())
+            .await
+            .map_err(Error::database("looking for the job of an artifact"))?;
+        row.as_ref().map(rows::state).transpose()
     }
 }
 
 /// Sweeps until the queue is gone.
 pub(super) async fn keep(queue: Weak<Inner>, pause: Duration) {
     loop {
+        let Some(before) = queue.upgrade().map(|inner| inner.now()) else {
+            return;
+        };
         tokio::time::sleep(pause).await;
         let Some(inner) = queue.upgrade() else { return };
+        if overslept(before, inner.now(), pause) {
+            continue;
+        }
         if let Err(error) = sweep(&inner).await {
             tracing::error!(error = %polyphony_error::chain(&error), service = inner.terms.service, "jobs could not be swept");
         }
@@ -145,4 +161,25 @@ pub(super) async fn keep(queue: Weak<Inner>, pause: Duration) {
 
 async fn sweep(inner: &Arc<Inner>) -> Result<Swept, Error> {
     inner.sweep().await
+}
+
+/// Whether far more time has passed than was waited for, as in a machine that slept or a process that was stopped: then every
+/// lease has lapsed, and holders are heard before they are judged.
+fn overslept(before: i64, now: i64, pause: Duration) -> bool {
+    let passed = u128::try_from(now.saturating_sub(before)).unwrap_or_default();
+    passed > 2 * pause.as_micros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_slept_judges_nobody_at_once() {
+        let pause = Duration::from_secs(5);
+        let after = |seconds: i64| overslept(7_000_000, 7_000_000 + seconds * 1_000_000, pause);
+        assert!(!after(5) && !after(9), "a busy machine is late a little");
+        assert!(after(16) && after(8 * 3_600));
+        assert!(!after(-60), "a clock that is set back is none");
+    }
 }
