@@ -9,6 +9,7 @@ use tch::{Cuda, Device as TorchDevice, Kind};
 use crate::error::{Error, Result};
 use crate::ffi;
 use crate::protocol::Precision;
+use crate::share;
 
 /// The device, and the numbers of transformers on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,14 +107,17 @@ impl Device {
         }
     }
 
-    /// Its memory in bytes: what is free, and all of it. Of a processor, the system's.
+    /// Its memory in bytes: what is free, and all of it. Of a processor, what this process may have of the system's.
     pub fn memory(&self) -> (u64, u64) {
         match self.index() {
             Some(index) => ffi::device_size(index).unwrap_or((0, 0)),
-            None => (
-                kilobytes("/proc/meminfo", "MemAvailable:"),
-                kilobytes("/proc/meminfo", "MemTotal:"),
-            ),
+            None => {
+                let most = share::limit().unwrap_or(u64::MAX);
+                (
+                    kilobytes("/proc/meminfo", "MemAvailable:").min(most),
+                    kilobytes("/proc/meminfo", "MemTotal:").min(most),
+                )
+            }
         }
     }
 

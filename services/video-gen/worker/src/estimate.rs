@@ -56,8 +56,11 @@ pub fn estimate(shapes: &Shapes, geometry: &Geometry, precision: Precision) -> E
     } else {
         (latents.rows, latents.columns)
     };
+    let frame = decoder::activation_bytes(&shapes.vae, rows, columns);
+    // A preview decodes a frame between two steps.
+    let denoising = passes * prompt_activations(&shapes.transformer, precision) + denoising.max(frame);
     // The frames as floats, once as they come and once as a whole.
-    let decoding = decoder::activation_bytes(&shapes.vae, rows, columns) + 2 * 4 * video;
+    let decoding = frame + 2 * 4 * video;
     Estimate {
         weights_bytes,
         peak_memory_bytes: weights_bytes + bytes(denoising.max(decoding)),
@@ -141,6 +144,11 @@ fn transformer_activations(shape: &TransformerShape, tokens: i64, precision: Pre
     tokens * (stream + attention.max(feed_forward))
 }
 
+/// The keys and values of a prompt, which each block keeps for all steps.
+fn prompt_activations(shape: &TransformerShape, precision: Precision) -> i64 {
+    2 * shape.num_layers * TEXT_TOKENS * shape.inner_dim() * width(precision)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +185,13 @@ mod tests {
         let large = at_480p("wan2.1-t2v-14b").step_flops as f64 / 1e15;
         assert!((0.55..0.59).contains(&small), "{small}");
         assert!((3.2..3.4).contains(&large), "{large}");
+    }
+
+    /// 40 blocks of two times 512 tokens, 5,120 wide, for two prompts in two bytes.
+    #[test]
+    fn what_is_kept_of_prompts_counts() {
+        let shape = catalogue::find("wan2.1-t2v-14b").unwrap().shapes.transformer;
+        assert_eq!(2 * prompt_activations(&shape, Precision::Bf16), 838_860_800);
     }
 
     #[test]

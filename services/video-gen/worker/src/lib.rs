@@ -25,6 +25,8 @@ mod ffi;
 pub mod film;
 #[cfg(feature = "torch")]
 pub mod prove;
+#[cfg(any(feature = "torch", test))]
+mod share;
 #[cfg(feature = "torch")]
 pub mod stop;
 #[cfg(feature = "torch")]

@@ -233,16 +233,24 @@ impl Pipeline {
             })?;
             let every = order.preview_every_steps;
             if every > 0 && step.is_multiple_of(every) && step < order.num_inference_steps {
-                self.preview(step, &made.clean, stop, told)?;
+                self.preview(order, step, &made.clean, stop, told)?;
             }
         }
         Ok(latents)
     }
 
     /// Shows the frame in the middle as it looks now.
-    fn preview(&self, step: u32, clean: &Tensor, stop: &Stop, told: &mut Told<'_>) -> Result<()> {
+    fn preview(
+        &self,
+        order: &Order,
+        step: u32,
+        clean: &Tensor,
+        stop: &Stop,
+        told: &mut Told<'_>,
+    ) -> Result<()> {
         let middle = clean.size()[2] / 2;
-        let video = self.vae.glance(&self.vae.denormalise(clean), middle, stop)?;
+        let latents = self.vae.denormalise(clean);
+        let video = self.vae.glance(&latents, middle, order.vae_tiling, stop)?;
         let frame = if middle == 0 {
             0
         } else {
@@ -261,20 +269,23 @@ pub fn guided(order: &Order) -> bool {
     order.guidance_scale > 1.0
 }
 
-/// The pictures of a video `[1, 3, frames, rows, columns]` of numbers from -1 to 1.
+/// The pictures of a video `[1, 3, frames, rows, columns]` of numbers from -1 to 1, one after the other: each step of the
+/// arithmetic is a copy, which of all frames together would be the most that a video takes.
 pub fn pictures(video: &Tensor) -> Frames {
     let size = video.size();
-    let bytes = ((video / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0)
-        .round()
-        .to_kind(Kind::Uint8);
-    let pictures = bytes
-        .squeeze_dim(0)
-        .permute([1, 2, 3, 0])
-        .to_device(TorchDevice::Cpu)
-        .contiguous();
-    let mut rgb = vec![0; pictures.numel()];
-    let count = rgb.len();
-    pictures.copy_data_u8(&mut rgb, count);
+    let mut rgb = vec![0; video.numel()];
+    let bytes = (size[1] * size[3] * size[4]) as usize;
+    for (frame, place) in (0..size[2]).zip(rgb.chunks_exact_mut(bytes.max(1))) {
+        let picture = ((video.select(2, frame) / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0)
+            .round()
+            .to_kind(Kind::Uint8);
+        let picture = picture
+            .squeeze_dim(0)
+            .permute([1, 2, 0])
+            .to_device(TorchDevice::Cpu)
+            .contiguous();
+        picture.copy_data_u8(place, bytes);
+    }
     let side = |axis: usize| u32::try_from(size[axis]).unwrap_or(0);
     Frames {
         width: side(4),

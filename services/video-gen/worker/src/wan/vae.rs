@@ -127,16 +127,17 @@ impl Decoder {
             done += 1;
             told(done, count);
         })?;
-        Ok(frames.clamp(-1.0, 1.0))
+        Ok(clamped(frames))
     }
 
-    /// One frame of latents as if it were the first: cheap, and near enough to be looked at.
+    /// One frame of latents as if it were the first: cheap, and near enough to be looked at. In tiles where the video is, for
+    /// what does not fit does not fit here either.
     ///
     /// # Errors
     ///
     /// It was given up.
-    pub fn glance(&self, latents: &Tensor, frame: i64, stop: &Stop) -> Result<Tensor> {
-        self.decode(&latents.narrow(2, frame, 1), false, stop, &mut |_, _| {})
+    pub fn glance(&self, latents: &Tensor, frame: i64, tiled: bool, stop: &Stop) -> Result<Tensor> {
+        self.decode(&latents.narrow(2, frame, 1), tiled, stop, &mut |_, _| {})
     }
 
     /// All frames of latents, one after the other, unclamped.
@@ -170,4 +171,9 @@ impl Decoder {
             .conv_out
             .apply_cached(&self.norm_out.apply(&x).silu_(), cache))
     }
+}
+
+/// From -1 to 1, in place: another copy of all frames would be the most that a video takes.
+fn clamped(mut frames: Tensor) -> Tensor {
+    frames.clamp_(-1.0, 1.0)
 }

@@ -66,7 +66,8 @@ pub(super) fn decode(
         bands.push(Tensor::cat(&cut, 4));
         above = tiles;
     }
-    Ok(Tensor::cat(&bands, 3).clamp(-1.0, 1.0))
+    drop(above);
+    Ok(super::clamped(Tensor::cat(&bands, 3)))
 }
 
 /// Lets the end of `before` fade into the beginning of `tile`, along an axis.
