@@ -33,7 +33,7 @@ use crate::Caller;
 pub use desk::{Desk, Terms};
 pub use lasting::{Lasting, LastingWork};
 pub use operation::{Moment, Operation};
-pub use source::Source;
+pub use source::{Listed, Source};
 
 /// A kind of long work: what is told of it while it runs, and what it gives.
 pub trait Work: fmt::Debug + Send + Sync + 'static {
@@ -169,7 +169,7 @@ fn unknown(name: &str) -> Fault {
     Fault::not_found(
         "operation",
         name,
-        "it may be forgotten, or another server's; operations do not outlive their process",
+        "it may have expired or been deleted, or be another's or another server's",
     )
 }
 

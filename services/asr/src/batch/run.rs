@@ -53,7 +53,10 @@ pub(crate) async fn work(queue: Queue, tools: Tools, stop: CancellationToken) {
 async fn one(held: Held, queue: &Queue, tools: &Tools, stop: &CancellationToken) -> Result<(), JobsError> {
     let (wanted, call) = match submit::read(held.payload(), tools.longest) {
         Ok(read) => read,
-        Err(fault) => return held.fail(fault).await.map(drop),
+        Err(fault) => {
+            tracing::error!(job = held.job().id, error = %polyphony_error::chain(&fault), "a batch cannot be read");
+            return held.fail(fault).await.map(drop);
+        }
     };
     let ended = match results(&held, wanted, call, tools, stop).await {
         Ok(response) => {

@@ -44,7 +44,10 @@ pub(crate) async fn work(queue: Queue, tools: Tools, largest: ByteSize, stop: Ca
 
 async fn one(held: Held, tools: &Tools, largest: ByteSize, stop: &CancellationToken) {
     let ended = match submit::read(held.payload()) {
-        Err(fault) => held.fail(fault).await,
+        Err(fault) => {
+            tracing::error!(job = held.job().id, error = %polyphony_error::chain(&fault), "a batch cannot be read");
+            held.fail(fault).await
+        }
         Ok(wanted) => match results(&held, wanted, tools, largest, stop).await {
             Ok(response) => held.succeed(&response.encode_to_vec()).await,
             Err(why) => held.let_go(why).await,

@@ -4,14 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use polyphony_error::Fault;
+use polyphony_error::{Fault, Kind};
 use polyphony_jobs::{Error, Filter, Job, Order, Queue, State, Watch};
 use polyphony_proto::google::{longrunning as lro, rpc};
 use polyphony_proto::types::v1::{JobState, QueueStatus};
 use prost::Message;
 
 use super::operation::any_of;
-use super::source::Source;
+use super::source::{Listed, Source};
 use super::unknown;
 use crate::Caller;
 
@@ -32,6 +32,10 @@ pub trait LastingWork: fmt::Debug + Send + Sync + 'static {
         result
     }
 }
+
+/// Operations are listed with what came of them: at most so many bytes at once, or one that has more.
+const MOST_LISTED: usize = 1 << 20;
+const READ_AT_ONCE: usize = 32;
 
 /// The jobs of a queue, told as operations. Cheap to clone.
 pub struct Lasting<W> {
@@ -164,26 +168,47 @@ impl<W: LastingWork> Source for Lasting<W> {
         after: &str,
         most: usize,
         done: Option<bool>,
-    ) -> Result<Vec<lro::Operation>, Fault> {
+    ) -> Result<Listed, Fault> {
+        let mut listed = Listed::default();
         let after = match after.strip_prefix(&self.prefix) {
             Some(id) => id,
             None if after < self.prefix.as_str() => "",
-            None => return Ok(Vec::new()),
+            None => return Ok(listed),
         };
         let wanted = |state: &State| done.is_none_or(|done| state.is_over() == done);
-        let filter = Filter {
+        let mut filter = Filter {
             owners: Some(caller.names().map(str::to_owned).collect()),
             states: State::ALL.into_iter().filter(wanted).collect(),
             after: after.to_owned(),
-            most,
+            most: 0,
             order: Order::Oldest,
             ..Filter::default()
         };
-        let mut operations = Vec::new();
-        for job in self.queue.list(&filter).await? {
-            operations.push(self.operation(&job).await?);
+        let mut room = MOST_LISTED;
+        loop {
+            filter.most = READ_AT_ONCE.min(most - listed.operations.len());
+            let jobs = self.queue.list(&filter).await?;
+            let more = jobs.len() == filter.most;
+            for job in jobs {
+                filter.after.clone_from(&job.id);
+                let operation = match self.operation(&job).await {
+                    Ok(operation) => operation,
+                    // It was deleted meanwhile.
+                    Err(fault) if fault.kind == Kind::NotFound => continue,
+                    Err(fault) => return Err(fault),
+                };
+                let size = operation.encoded_len();
+                if size > room && !listed.operations.is_empty() {
+                    listed.cut = true;
+                    return Ok(listed);
+                }
+                room = room.saturating_sub(size);
+                listed.operations.push(operation);
+            }
+            if !more || listed.operations.len() >= most {
+                return Ok(listed);
+            }
         }
-        Ok(operations)
     }
 
     async fn cancel(&self, name: &str, caller: &Caller) -> Result<(), Fault> {

@@ -7,7 +7,7 @@ use polyphony_proto::google::longrunning as lro;
 use polyphony_proto::google::longrunning::operations_server::Operations as Service;
 use tonic::{Request, Response, Status};
 
-use super::Operations;
+use super::{Listed, Operations};
 use crate::Caller;
 
 const PAGE: usize = 100;
@@ -51,11 +51,23 @@ impl Service for Operations {
         let found = self.list(&caller, &page_token, most + 1, done);
         let mut operations: Vec<lro::Operation> =
             found.iter().map(|(_, operation)| operation.wire()).collect();
+        // Beyond the end of one that was cut nothing is told, or what was left out would never be.
+        let mut end: Option<String> = None;
         for source in self.sources() {
-            operations.extend(source.list(&caller, &page_token, most + 1, done).await?);
+            let Listed {
+                operations: found,
+                cut,
+            } = source.list(&caller, &page_token, most + 1, done).await?;
+            if let Some(last) = found.last().filter(|_| cut) {
+                end = Some(end.map_or_else(|| last.name.clone(), |end| end.min(last.name.clone())));
+            }
+            operations.extend(found);
+        }
+        if let Some(end) = &end {
+            operations.retain(|operation| operation.name <= *end);
         }
         operations.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let more = operations.len() > most;
+        let more = operations.len() > most || end.is_some();
         operations.truncate(most);
         let next_page_token = operations
             .last()

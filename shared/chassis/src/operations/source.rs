@@ -8,6 +8,15 @@ use polyphony_proto::google::longrunning as lro;
 
 use crate::Caller;
 
+/// Some operations of a source.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// They, in the order of their names.
+    pub operations: Vec<lro::Operation>,
+    /// There are more after the last of them, which would have been too large together.
+    pub cut: bool,
+}
+
 /// Who keeps the operations of a service. A caller never hears of another's: it is unknown, as if it did not exist.
 #[tonic::async_trait]
 pub trait Source: fmt::Debug + Send + Sync + 'static {
@@ -20,7 +29,7 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     /// NOT_FOUND.
     async fn get(&self, name: &str, caller: &Caller) -> Result<lro::Operation, Fault>;
 
-    /// At most `most` operations of the caller whose names come after this one, in their order.
+    /// At most `most` operations of the caller whose names come after this one, in their order; fewer where they are large.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -30,7 +39,7 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
         after: &str,
         most: usize,
         done: Option<bool>,
-    ) -> Result<Vec<lro::Operation>, Fault>;
+    ) -> Result<Listed, Fault>;
 
     /// Asks it to stop; one that is over stays as it is.
     ///

@@ -439,3 +439,61 @@ async fn jobs_of_a_queue_are_operations_that_a_restart_does_not_forget() {
     }));
     assert_eq!(gone.await.expect_err("deleted").code(), tonic::Code::NotFound);
 }
+
+#[tokio::test]
+async fn a_list_is_cut_into_pages_that_can_be_sent_and_leaves_nothing_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = JobsConfig {
+        data_dir: folder.path().to_owned(),
+        min_free: polyphony_config::ByteSize::kib(1),
+        ..JobsConfig::default()
+    };
+    let operations = Operations::default();
+    let mut names = Vec::new();
+    for service in ["first", "second"] {
+        let terms = polyphony_jobs::Terms {
+            service,
+            max_attempts: 3,
+            blame_losses: true,
+            max_queue: 9,
+            max_kept: 9,
+            retention: None,
+            lanes: 1,
+            max_payload: 9,
+            max_result: 1 << 20,
+            drop_payload: true,
+        };
+        let queue = Queue::open(&config, terms).await.expect("opens");
+        let kept: Lasting<Kept> = Lasting::new(queue.clone());
+        operations.tell_of(Arc::new(kept.clone()));
+        for _ in 0..4 {
+            let job = queue.submit(NewJob::new(crate::ANONYMOUS, b"x".to_vec())).await;
+            names.push(kept.name(&job.expect("room").job.id));
+            let held = queue.claim().await.expect("works").expect("one waits");
+            let result = "x".repeat(400 << 10).encode_to_vec();
+            held.succeed(&result).await.expect("held");
+        }
+    }
+    names.sort_unstable();
+    let (mut told, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = lro::ListOperationsRequest {
+            page_size: 1_000,
+            page_token,
+            ..Default::default()
+        };
+        let page = operations
+            .list_operations(Request::new(request))
+            .await
+            .expect("lists")
+            .into_inner();
+        // The usual most of a client.
+        assert!(page.encoded_len() < 4 << 20, "{}", page.encoded_len());
+        told.extend(page.operations.into_iter().map(|one| one.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(told, names);
+}
