@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use polyphony_gateway_core::{EndpointConfig, MeshConfig, RouteConfig};
+use polyphony_gateway_core::{EndpointConfig, HeaderMatch, MeshConfig, RouteConfig};
 use polyphony_proto::{align, analysis, asr, diar, google, llm, models, ocr, rag, tts, video};
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 /// A service of the mesh: its cluster, its endpoint on loopback, and what it answers. What several answer goes to the first
-/// of them that is there.
+/// of them that is there, but for operations whose name stands in a header ([`HeaderMatch::operations_of`]).
 struct Service {
     cluster: &'static str,
     endpoint: &'static str,
@@ -87,6 +87,7 @@ const DESCRIPTORS: [&[u8]; 11] = [
 /// Adds the clusters, endpoints and routes that the configuration does not define itself, but for services that are
 /// `absent`. A cluster with endpoints keeps them, and a rule that it does route stays routed as it says.
 pub(crate) fn complete(mesh: &mut MeshConfig, absent: &BTreeSet<String>) {
+    let leaves_operations_to_us = mesh.routes.iter().all(|route| route.service != OPERATIONS);
     for service in SERVICES {
         if absent.contains(service.cluster) && !mesh.clusters.contains_key(service.cluster) {
             continue;
@@ -96,9 +97,17 @@ pub(crate) fn complete(mesh: &mut MeshConfig, absent: &BTreeSet<String>) {
             cluster.endpoints.push(EndpointConfig::new(service.endpoint));
         }
         for rule in service.routes {
-            let same = |route: &RouteConfig| route.service == *rule && route.method.is_none();
+            let same = |route: &RouteConfig| {
+                route.service == *rule && route.method.is_none() && route.header.is_none()
+            };
             if !mesh.routes.iter().any(same) {
                 mesh.routes.push(RouteConfig::new(*rule, service.cluster));
+            }
+            if *rule == OPERATIONS && leaves_operations_to_us {
+                mesh.routes.push(RouteConfig {
+                    header: Some(HeaderMatch::operations_of(service.cluster)),
+                    ..RouteConfig::new(*rule, service.cluster)
+                });
             }
         }
     }
@@ -158,6 +167,12 @@ mod tests {
             assert_eq!(mesh.routes.find(path).expect(path).cluster, cluster);
         }
         assert!(mesh.routes.find("/google.longrunning.OperationsToo/X").is_none());
+        let get = "/google.longrunning.Operations/GetOperation";
+        for cluster in ["asr", "ocr", "rag", "video-gen"] {
+            let value = format!("name=operations/{cluster}-0123");
+            let found = mesh.routes.find_for(get, |_| Some(&value));
+            assert_eq!(found.expect("a route").cluster, cluster);
+        }
     }
 
     #[test]

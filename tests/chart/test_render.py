@@ -97,7 +97,9 @@ class Render(unittest.TestCase):
     def test_the_gateway_routes_every_package_of_the_contract_to_its_service(self):
         objects = render(values={"services": {which: {"enabled": True} for which in SERVICES}})
         gateway = policy.configs(objects)["gateway"]["gateway"]
-        routes = {route["service"]: route["cluster"] for route in gateway["routes"]}
+        told = {route["header"]["contains"]: route["cluster"] for route in gateway["routes"] if "header" in route}
+        self.assertEqual(told, {f"{which}-": which for which in ["asr", "ocr", "rag", "video-gen"]})
+        routes = {route["service"]: route["cluster"] for route in gateway["routes"] if "header" not in route}
         for which in SERVICES:
             package = PACKAGES.get(which, which)
             self.assertTrue((ROOT / "proto/polyphony" / package).is_dir(), package)
@@ -113,13 +115,24 @@ class Render(unittest.TestCase):
         queues = {which for which in SERVICES if re.search("^polyphony-jobs", (ROOT / "services" / which / "Cargo.toml").read_text(), re.M)}
         self.assertEqual({which for which in SERVICES if "url_file" in configs[which].get("jobs", {})}, queues)
 
+    def test_video_is_made_where_the_pod_is_told_to_and_within_its_share(self):
+        def video(gpu):
+            values = {"services": {"video-gen": {"enabled": True, "gpu": gpu}}}
+            return policy.configs(render(values=values))["video-gen"]["video-gen"]
+        shared = video({"count": 1, "sharing": "timeSlicing", "memoryBudget": "20GiB"})
+        self.assertEqual((shared["device"], shared["memory_limit"]), ("cuda", "20GiB"))
+        whole = video({"count": 1})
+        self.assertEqual((whole["device"], "memory_limit" in whole), ("cuda", False))
+        self.assertEqual(video({"count": 0})["device"], "cpu")
+
     def test_what_is_off_is_nowhere(self):
         objects = render(values={"services": {"asr": {"enabled": False}}})
         self.assertNotIn("asr", {component(one) for one in objects})
         gateway = policy.configs(objects)["gateway"]["gateway"]
         self.assertNotIn("asr", gateway["clusters"])
-        routes = {route["service"]: route["cluster"] for route in gateway["routes"]}
+        routes = {route["service"]: route["cluster"] for route in gateway["routes"] if "header" not in route}
         self.assertEqual(routes["polyphony.models.v1."], "align")
+        self.assertNotIn("asr", {route["cluster"] for route in gateway["routes"]})
         self.assertEqual(routes["google.longrunning.Operations"], "ocr")
         self.assertNotIn("asr_endpoint", policy.configs(objects)["rag"]["rag"])
 

@@ -11,7 +11,8 @@
 ["asr", "ocr", "video-gen"]
 {{- end -}}
 
-{{/* What the gateway routes to each service. What several answer goes to the first that is enabled. */}}
+{{/* What the gateway routes to each service. What several answer goes to the first that is enabled, but for operations whose
+     name stands in a header. */}}
 {{- define "polyphony.routes" -}}
 {{- $routes := list -}}
 {{- $shared := dict "polyphony.models.v1." (list "asr" "align" "diar" "llm-proxy" "tts" "ocr" "rag" "video-gen" "analysis")
@@ -26,6 +27,13 @@
 {{- $first := "" -}}
 {{- range $names -}}{{- if and (not $first) (hasKey $services .) -}}{{- $first = . -}}{{- end -}}{{- end -}}
 {{- if $first -}}{{- $routes = append $routes (dict "service" $service "cluster" $first) -}}{{- end -}}
+{{- end -}}
+{{- $operations := "google.longrunning.Operations" -}}
+{{- range get $shared $operations -}}
+{{- if hasKey $services . -}}
+{{- $header := dict "name" "x-goog-request-params" "contains" (print . "-") -}}
+{{- $routes = append $routes (dict "service" $operations "cluster" . "header" $header) -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $routes -}}
 {{- end -}}

@@ -261,12 +261,16 @@ async fn finished(
     }
     let channel = client::connect(mesh).await?;
     let mut operations = OperationsClient::new(channel).max_decoding_message_size(MOST_REPLY);
-    let get = lro::GetOperationRequest {
+    let mut get = tonic::Request::new(lro::GetOperationRequest {
         name: name.to_owned(),
-    };
+    });
+    // A door before processes of their own goes by this (AIP-4222).
+    if let Ok(params) = format!("name={name}").parse() {
+        get.metadata_mut().insert("x-goog-request-params", params);
+    }
     let operation = match operations.get_operation(get).await {
         Ok(operation) => operation.into_inner(),
-        // A door before processes of their own may lead to the operations of another.
+        // One that does not may lead to the operations of another.
         Err(status) if status.code() == Code::NotFound && last.failed_documents == 0 => {
             return Ok(pb::IngestResponse::default());
         }

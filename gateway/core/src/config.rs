@@ -10,6 +10,8 @@ use polyphony_config::HumanDuration;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::HeaderMatch;
+
 /// Clusters by name, and the routes that lead to them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,6 +125,9 @@ pub struct RouteConfig {
     /// One method of that service; all of them if absent.
     #[serde(default)]
     pub method: Option<String>,
+    /// Of these, only calls with this header; such routes come before those without. All of them if absent.
+    #[serde(default)]
+    pub header: Option<HeaderMatch>,
     /// The cluster that serves it.
     pub cluster: String,
     /// The client's deadline is cut to this. Absent: the gateway's own; `0`: not cut.
@@ -244,6 +249,7 @@ impl RouteConfig {
         Self {
             service: service.into(),
             method: None,
+            header: None,
             cluster: cluster.into(),
             max_timeout: None,
             default_timeout: None,

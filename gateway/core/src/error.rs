@@ -41,6 +41,16 @@ pub enum Error {
         /// The method.
         method: String,
     },
+    /// A header that calls cannot have, or any text.
+    #[error(
+        "`routes`: the route for `{rule}` is for calls with the header `{header}`; write {{ name = \"x-name\", contains = \"text\" }}"
+    )]
+    InvalidHeader {
+        /// What the route matches.
+        rule: String,
+        /// The name of the header.
+        header: String,
+    },
     /// An endpoint that is not host and port.
     #[error(
         "`clusters.{cluster}.endpoints`: `{address}` is not an address; write host:port, as 127.0.0.1:7001"

@@ -2,8 +2,8 @@
 //!
 //! One internal representation, [`Mesh`], says where a call goes and under which limits. It is read from
 //! configuration ([`MeshConfig::resolve`]) and, later, from discovery; the built-in proxy reads it, and whatever
-//! programs a real Envoy will read the same. What is decided here is decided as a function: which route a path takes
-//! ([`RouteTable::find`]), which endpoint a call gets ([`Picker::pick`]), how long it may last
+//! programs a real Envoy will read the same. What is decided here is decided as a function: which route a call takes
+//! ([`RouteTable::find_for`]), which endpoint a call gets ([`Picker::pick`]), how long it may last
 //! ([`Timeouts::deadline`]), when a health check flips an endpoint ([`Health::observe`]) and when a failing one is
 //! ejected ([`Outlier`]).
 //!
@@ -14,6 +14,7 @@ mod balance;
 mod cluster;
 mod config;
 mod error;
+mod header;
 mod health;
 mod mesh;
 mod outlier;
@@ -28,6 +29,7 @@ pub use config::{
     TlsConfig,
 };
 pub use error::Error;
+pub use header::HeaderMatch;
 pub use health::{Health, Probe};
 pub use mesh::Mesh;
 pub use outlier::{Outlier, OutlierPolicy};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use polyphony_config::HumanDuration;
 
+use crate::header::is_header_name;
 use crate::{
     Balance, BalanceConfig, Cluster, ClusterConfig, Endpoint, EndpointConfig, Error, HealthCheck,
     HealthCheckConfig, Mesh, MeshConfig, OutlierConfig, OutlierPolicy, Route, RouteConfig, RouteTable, Rule,
@@ -73,8 +74,7 @@ fn cluster(name: &str, config: &ClusterConfig) -> Result<Cluster, Error> {
         BalanceConfig::RoundRobin => Balance::RoundRobin,
         BalanceConfig::LeastRequest => Balance::LeastRequest,
         BalanceConfig::RingHash => {
-            let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-            if hash_header.is_empty() || !hash_header.bytes().all(legal) {
+            if !is_header_name(hash_header) {
                 return Err(wrong(
                     "hash_header",
                     "must be the name of a header, as x-session-affinity",
@@ -227,6 +227,7 @@ fn route(
     let RouteConfig {
         service,
         method,
+        header,
         cluster,
         max_timeout,
         default_timeout,
@@ -234,6 +235,7 @@ fn route(
         max_duration,
     } = config;
     let rule = Rule::parse(service, method.as_deref())?;
+    let header = header.as_ref().map(|header| header.checked(&rule)).transpose()?;
     if !clusters.contains_key(cluster) {
         let known = clusters.keys().map(String::as_str).collect::<Vec<_>>();
         return Err(Error::UnknownCluster {
@@ -248,6 +250,7 @@ fn route(
     }
     Ok(Route {
         rule,
+        header,
         cluster: cluster.clone(),
         timeouts: Timeouts {
             max: set_or(*max_timeout, timeouts.max),
@@ -332,6 +335,10 @@ mod tests {
             (
                 "[clusters.asr]\n[[routes]]\nservice='a.'\ncluster='asrr'",
                 "`routes`: the route for `a.` names the cluster `asrr`, which is not defined; known: asr",
+            ),
+            (
+                "[clusters.a]\n[[routes]]\nservice='a.B'\ncluster='a'\nheader={name='x y',contains='z'}",
+                "`routes`: the route for `a.B` is for calls with the header `x y`; write { name = \"x-name\", contains = \"text\" }",
             ),
             (
                 "[clusters.a]\nendpoints=['localhost']",

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::Error;
+use crate::{Error, HeaderMatch};
 
 /// Where calls go that match a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// What it matches.
     pub rule: Rule,
+    /// Of that, only calls with this header. None: all.
+    pub header: Option<HeaderMatch>,
     /// The name of the cluster.
     pub cluster: String,
     /// How long calls may last.
@@ -50,6 +52,8 @@ pub struct RouteTable<T = Route> {
     /// The longest first.
     prefixes: Vec<(Box<str>, T)>,
     any: Option<T>,
+    /// Those with a header, which come before the others, in the order of writing.
+    narrowed: Vec<(Rule, HeaderMatch, T)>,
 }
 
 /// The rules that name one service.
@@ -97,6 +101,17 @@ impl Rule {
     }
 }
 
+impl Rule {
+    fn matches(&self, service: &str, method: &str) -> bool {
+        match self {
+            Self::Method(own, only) => own == service && only == method,
+            Self::Service(own) => own == service,
+            Self::Prefix(prefix) => service.starts_with(prefix.as_str()),
+            Self::Any => true,
+        }
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -134,7 +149,11 @@ impl RouteTable {
         for route in routes {
             let rule = route.rule.clone();
             let second = route.cluster.clone();
-            if let Some(first) = table.insert(&rule, route) {
+            let known = match route.header.clone() {
+                Some(header) => table.narrow(rule.clone(), header, route),
+                None => table.insert(&rule, route),
+            };
+            if let Some(first) = known {
                 return Err(Error::DuplicateRoute {
                     rule: rule.to_string(),
                     first: first.cluster,
@@ -151,6 +170,18 @@ impl<T> RouteTable<T> {
     pub fn find(&self, path: &str) -> Option<&T> {
         let (service, method) = split_path(path)?;
         self.lookup(service, Some(method))
+    }
+
+    /// As [`find`](Self::find), of a call whose headers are known: `header` tells the value of one.
+    pub fn find_for<'a>(&self, path: &str, header: impl Fn(&str) -> Option<&'a str>) -> Option<&T> {
+        let (service, method) = split_path(path)?;
+        let narrowed = self
+            .narrowed
+            .iter()
+            .find(|(rule, only, _)| rule.matches(service, method) && only.is_met(&header));
+        narrowed
+            .map(|(_, _, entry)| entry)
+            .or_else(|| self.lookup(service, Some(method)))
     }
 
     /// The entry for a service as a whole.
@@ -178,10 +209,13 @@ impl<T> RouteTable<T> {
             .map(|(prefix, entry)| (prefix.clone(), f(entry)));
         let prefixes = prefixes.collect();
         let any = self.any.as_ref().map(&mut f);
+        let narrowed = self.narrowed.iter();
+        let narrowed = narrowed.map(|(rule, header, entry)| (rule.clone(), header.clone(), f(entry)));
         RouteTable {
             services,
             prefixes,
             any,
+            narrowed: narrowed.collect(),
         }
     }
 
@@ -193,6 +227,7 @@ impl<T> RouteTable<T> {
         exact
             .chain(self.prefixes.iter().map(|(_, entry)| entry))
             .chain(&self.any)
+            .chain(self.narrowed.iter().map(|(_, _, entry)| entry))
     }
 
     fn lookup(&self, service: &str, method: Option<&str>) -> Option<&T> {
@@ -208,6 +243,16 @@ impl<T> RouteTable<T> {
             .iter()
             .find(|(prefix, _)| service.starts_with(&**prefix));
         prefix.map(|(_, entry)| entry).or(self.any.as_ref())
+    }
+
+    /// Adds an entry for calls with a header and returns the one that was there.
+    fn narrow(&mut self, rule: Rule, header: HeaderMatch, entry: T) -> Option<T> {
+        let mut all = self.narrowed.iter_mut();
+        if let Some((_, _, old)) = all.find(|(known, only, _)| *known == rule && *only == header) {
+            return Some(std::mem::replace(old, entry));
+        }
+        self.narrowed.push((rule, header, entry));
+        None
     }
 
     /// Adds an entry and returns the one that was there.
@@ -248,6 +293,7 @@ impl<T> Default for RouteTable<T> {
             services: HashMap::new(),
             prefixes: Vec::new(),
             any: None,
+            narrowed: Vec::new(),
         }
     }
 }
@@ -264,109 +310,4 @@ impl<T> Default for Service<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn route(service: &str, method: Option<&str>, cluster: &str) -> Route {
-        Route {
-            rule: Rule::parse(service, method).expect("rule"),
-            cluster: cluster.to_owned(),
-            timeouts: Timeouts::default(),
-        }
-    }
-
-    #[test]
-    fn the_most_specific_rule_wins_in_any_order_of_writing() {
-        let mut routes = vec![
-            route("*", None, "any"),
-            route("a.", None, "short"),
-            route("a.b.", None, "long"),
-            route("a.b.C", None, "service"),
-            route("a.b.C", Some("M"), "method"),
-            route("a.b.D", Some("M"), "only-method"),
-        ];
-        for _ in 0..2 {
-            let table = RouteTable::new(routes.clone()).expect("no duplicates");
-            let cluster = |path| table.find(path).map(|route| route.cluster.as_str());
-            assert_eq!(cluster("/a.b.C/M"), Some("method"));
-            assert_eq!(cluster("/a.b.C/N"), Some("service"));
-            assert_eq!(cluster("/a.b.D/M"), Some("only-method"));
-            assert_eq!(cluster("/a.b.D/N"), Some("long"));
-            assert_eq!(cluster("/a.c.E/M"), Some("short"));
-            assert_eq!(cluster("/z.E/M"), Some("any"));
-            assert_eq!(
-                table.find_service("a.b.C").map(|route| route.cluster.as_str()),
-                Some("service")
-            );
-            assert_eq!(table.iter().count(), routes.len());
-            routes.reverse();
-        }
-    }
-
-    #[test]
-    fn a_path_that_is_not_service_and_method_matches_nothing() {
-        let table = RouteTable::new([route("*", None, "any")]).expect("one route");
-        for path in ["", "/", "/a.B", "/a.B/", "//M", "a.B/M", "/a.B/M/x"] {
-            assert!(table.find(path).is_none(), "{path:?}");
-        }
-    }
-
-    #[test]
-    fn a_prefix_ends_at_a_dot_so_that_v1_is_not_v11() {
-        let table = RouteTable::new([route("polyphony.asr.v1.", None, "asr")]).expect("one route");
-        assert!(table.find("/polyphony.asr.v1.Speech/Recognize").is_some());
-        assert!(table.find("/polyphony.asr.v11.Speech/Recognize").is_none());
-    }
-
-    #[test]
-    fn two_routes_for_the_same_calls_are_refused_by_name() {
-        for rule in [("a.B", None), ("a.B", Some("M")), ("a.", None), ("*", None)] {
-            let twice = [route(rule.0, rule.1, "one"), route(rule.0, rule.1, "two")];
-            let error = RouteTable::new(twice).expect_err("a duplicate");
-            assert!(
-                error.to_string().contains("routed twice, to `one` and to `two`"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_rule_is_refused() {
-        for (service, method) in [
-            ("", None),
-            ("a/b", None),
-            (".a", None),
-            ("a..b", None),
-            ("a.*", None),
-        ] {
-            assert!(Rule::parse(service, method).is_err(), "{service:?}");
-        }
-        for (service, method) in [
-            ("*", "M"),
-            ("a.", "M"),
-            ("a.B", "x.y"),
-            ("a.B", "x/y"),
-            ("a.B", ""),
-        ] {
-            assert!(matches!(
-                Rule::parse(service, Some(method)),
-                Err(Error::InvalidMethod { .. })
-            ));
-        }
-    }
-
-    #[test]
-    fn only_the_client_s_own_deadline_is_cut_and_only_unary_calls_get_one() {
-        let secs = |n| Some(Duration::from_secs(n));
-        let timeouts = Timeouts {
-            max: secs(10),
-            unary: secs(5),
-            ..Timeouts::default()
-        };
-        assert_eq!(timeouts.deadline(secs(3), false), secs(3));
-        assert_eq!(timeouts.deadline(secs(30), false), secs(10));
-        assert_eq!(timeouts.deadline(None, true), secs(5));
-        assert_eq!(timeouts.deadline(None, false), None);
-        assert_eq!(Timeouts::default().deadline(secs(30), true), secs(30));
-    }
-}
+mod tests;

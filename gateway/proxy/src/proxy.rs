@@ -107,7 +107,8 @@ impl Proxy {
     {
         let now = Instant::now();
         let path = parts.uri.path();
-        let Some(destination) = self.table.routes.find(path) else {
+        let header = |name: &str| parts.headers.get(name)?.to_str().ok();
+        let Some(destination) = self.table.routes.find_for(path, header) else {
             metrics::unrouted();
             return Err(Refusal::NoRoute(path.into()));
         };

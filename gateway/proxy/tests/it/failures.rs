@@ -41,6 +41,7 @@ async fn row_1_no_route_is_unimplemented_with_details() {
 async fn row_2_a_route_to_a_missing_cluster_is_unavailable() {
     let routes = RouteTable::new([Route {
         rule: Rule::Prefix("t.".to_owned()),
+        header: None,
         cluster: "gone".to_owned(),
         timeouts: Timeouts::default(),
     }]);

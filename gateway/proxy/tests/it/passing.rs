@@ -184,3 +184,22 @@ async fn an_upstream_in_tls_is_spoken_to_in_tls_and_one_with_a_strange_certifica
         }
     }
 }
+
+#[tokio::test]
+async fn a_route_for_calls_with_a_header_takes_those_alone() {
+    let backend = mirror().await;
+    let only = "header = { name = \"X-Goog-Request-Params\", contains = \"video-gen-\" }";
+    let gate = Gate::start(&[backend.addr], "", only).await;
+    let client = gate.client().await;
+    for (value, status) in [
+        ("name=operations/video-gen-01", 0),
+        ("name=operations%2Fvideo-gen-01", 0),
+        ("name=operations/asr-01", 12),
+    ] {
+        let sent = [("x-goog-request-params", value)];
+        let reply = client.call("/t.S/M", &sent, message(b"body")).await;
+        assert_eq!(reply.status(), Some(status), "{value}");
+    }
+    let reply = client.call("/t.S/M", &[], message(b"body")).await;
+    assert_eq!(reply.status(), Some(12), "without it there is no route");
+}
