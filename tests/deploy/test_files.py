@@ -120,6 +120,14 @@ class Compose(unittest.TestCase):
         for port in [port for service in services.values() for port in service.get("ports", [])]:
             self.assertEqual(port["host_ip"], "127.0.0.1", "nothing is open to other machines")
 
+    def test_what_keeps_jobs_can_write_them_beside_a_root_that_is_read_only(self):
+        services = self.config("compose.yaml")
+        keeps = {name for name in services if (ROOT / "services" / name / "Cargo.toml").exists()
+                 and re.search("^polyphony-jobs", (ROOT / "services" / name / "Cargo.toml").read_text(), re.M)}
+        self.assertLessEqual({"asr", "ocr", "video-gen"}, keeps)
+        for name in keeps:
+            self.assertIn("/var/lib/polyphony", [volume["target"] for volume in services[name]["volumes"] if volume["type"] == "volume"], name)
+
     def test_gpus_are_reserved_by_number_and_never_by_index(self):
         services = self.config("compose.yaml", "compose.gpu.yaml")
         reserved = {name: service["deploy"]["resources"]["reservations"]["devices"] for name, service in services.items() if "deploy" in service}

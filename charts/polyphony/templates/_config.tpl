@@ -89,6 +89,11 @@
 {{- if and (eq .name "tts") $values.objectStore.enabled -}}
 {{- $_ := set $section "voices" (dict "url" (printf "s3://%s/voices" $values.objectStore.bucket) "endpoint" (printf "http://%s-object-store:9000" $full)) -}}
 {{- end -}}
+{{- if eq .name "video-gen" -}}
+{{- /* A pod that was given a GPU and does not see it must not fall back to its processor. */ -}}
+{{- $_ := set $section "device" ($c.onGpu | ternary "cuda" "cpu") -}}
+{{- with $c.gpu.memoryBudget -}}{{- $_ := set $section "memory_limit" . -}}{{- end -}}
+{{- end -}}
 {{- if and (eq .name "llm-proxy") $values.vllm.instances -}}
 {{- $upstreams := dict -}}
 {{- range $name, $_ := $values.vllm.instances -}}
