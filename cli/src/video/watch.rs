@@ -14,7 +14,7 @@ use super::{Client, print};
 use crate::output;
 use crate::wire::duration;
 
-/// A watch that broke is taken up again so often, for the video goes on.
+/// A watch that broke is taken up again, for the video goes on; so often in a row without a word.
 const RETRIES: u32 = 5;
 
 /// The video when it is over.
@@ -27,7 +27,7 @@ pub(super) async fn to_the_end(
     let bar = bar(json);
     let mut broken = 0;
     loop {
-        match once(client, json, name, preview, &bar).await {
+        match once(client, json, name, preview, &bar, &mut broken).await {
             Ok(video) => {
                 bar.finish_and_clear();
                 return Ok(video);
@@ -52,6 +52,7 @@ async fn once(
     name: &str,
     preview: Option<&Path>,
     bar: &ProgressBar,
+    broken: &mut u32,
 ) -> anyhow::Result<pb::Video> {
     let request = pb::WatchVideoRequest {
         name: name.to_owned(),
@@ -60,6 +61,7 @@ async fn once(
     let mut changes = client.watch_video(request).await?.into_inner();
     let mut last = None;
     while let Some(change) = changes.message().await? {
+        *broken = 0;
         if let Some(path) = preview.filter(|_| !change.preview_image.is_empty()) {
             let written = fs::write(path, &change.preview_image);
             written.with_context(|| format!("cannot write {}", path.display()))?;
