@@ -196,3 +196,27 @@ impl Told {
         Duration::try_from_secs_f64(left / second).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the first version kept it. What is kept outlives programs: a field that comes later needs a default.
+    const KEPT: &str = r#"{"plan":{"order":{"id":"new","model":"wan2.1-t2v-1.3b","weights":{"from":"folder","path":"/m"},
+        "prompt":"a cat","negative_prompt":"","width":832,"height":480,"num_frames":81,"frame_rate":16.0,"seed":7,
+        "num_inference_steps":50,"guidance_scale":5.0,"sampler":"unipc","flow_shift":3.0,"vae_tiling":false,
+        "preview_every_steps":0,"preview_folder":null,"output":"","receipt":"{}"},"model_digest":"sha256:00","call":"c",
+        "work":{"text":1.0,"denoising":6.0,"decoding":1.0}},"maker":{"device":"cuda:0","version":"libtorch 2.11.0",
+        "load":1.5},"progress":{"stage":"denoising","step":25,"decoded":[0,0],"step_seconds":2.0,"memory_bytes":9},
+        "preview_step":25,"film":null}"#;
+
+    #[test]
+    fn what_the_first_version_kept_can_be_read() {
+        let told: Told = serde_json::from_str(KEPT).expect("as it was");
+        assert_eq!(told.plan.order.num_inference_steps, 50);
+        // Of eight parts, one for the prompt and half of six are done; a step of an eighth of a part takes two seconds.
+        assert!((told.share() - 0.5).abs() < 1e-9);
+        let left = told.remaining().expect("a step is done").as_secs_f64();
+        assert!((left - 4.0 / 0.06).abs() < 1e-6, "{left}");
+    }
+}

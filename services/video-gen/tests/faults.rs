@@ -1,12 +1,14 @@
 //! Workers that die, hang, talk nonsense or do not listen; and what is told of it.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use polyphony_proto::types::v1::JobState;
 use polyphony_proto::video::v1 as pb;
+use polyphony_video_gen::Engine;
 use tonic::Code;
 
-use super::support::{reason, request, serve, settings, video};
+use super::support::{reason, request, serve, serve_in, settings, video};
 
 #[tokio::test]
 async fn a_worker_that_dies_is_started_anew_and_its_video_made() {
@@ -164,17 +166,21 @@ async fn a_deadline_ends_what_waits_and_what_runs() {
     assert!(!served.notes().contains(&"generate two".to_owned()));
 }
 
-#[tokio::test]
-async fn without_a_worker_readiness_says_how_to_get_one() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let layers = polyphony_harness::layers(&settings(folder.path(), &folder.path().join("nowhere")));
+/// The engine alone, without a server.
+async fn opened(folder: &Path, worker: &Path) -> Engine {
+    let layers = polyphony_harness::layers(&settings(folder, worker));
     let config = polyphony_video_gen::Config::read(&layers).expect("a config");
     let store =
         polyphony_models::Store::open(&config.models, |name| std::env::var_os(name)).expect("a store");
     let residents = polyphony_models::Residents::new(config.models.residency());
-    let engine = polyphony_video_gen::Engine::open(config, store, residents)
-        .await
-        .expect("opens");
+    let opened = Engine::open(config, store, residents).await;
+    opened.expect("opens")
+}
+
+#[tokio::test]
+async fn without_a_worker_readiness_says_how_to_get_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = opened(folder.path(), &folder.path().join("nowhere")).await;
     let told = engine.ready().expect_err("there is none");
     assert!(told.contains("make video") && told.contains("nowhere"), "{told}");
     let refused = engine.device().await.expect_err("there is none");
@@ -188,23 +194,8 @@ async fn what_is_being_made_when_the_service_ends_is_made_by_the_next() {
     let mut served = serve(&[]).await;
     let begun = served.generate("slow one").await;
     served.until(&begun.name, JobState::Running).await;
-    let super::support::Served {
-        client,
-        running,
-        folder,
-    } = served;
-    drop(client);
-    running.trigger.drain();
-    running.ended.await.expect("ends");
-    let settings = settings(folder.path(), &folder.path().join("stand-in-worker"));
-    let service = polyphony_proto::video::v1::video_service_server::SERVICE_NAME;
-    let running = polyphony_harness::program::<polyphony_video_gen::VideoGen>(service, &settings).await;
-    let client = pb::video_service_client::VideoServiceClient::new(running.channel().await);
-    let mut served = super::support::Served {
-        client,
-        running,
-        folder,
-    };
+    let folder = served.stop().await;
+    let mut served = serve_in(folder, &[]).await;
     let done = served.ended(&begun.name).await;
     assert_eq!((done.state(), done.attempts), (JobState::Succeeded, 2));
 }
@@ -277,14 +268,7 @@ async fn a_worker_that_does_not_start_costs_no_video_and_is_tried_again() {
         served.generate(prompt).await;
     }
     served.until(&first.name, JobState::Running).await;
-    let super::support::Served {
-        client,
-        running,
-        folder,
-    } = served;
-    drop(client);
-    running.trigger.drain();
-    running.ended.await.expect("ends");
+    let folder = served.stop().await;
 
     let worker = folder.path().join("stand-in-worker");
     let whole = std::fs::read(&worker).expect("a script");
@@ -294,14 +278,7 @@ async fn a_worker_that_does_not_start_costs_no_video_and_is_tried_again() {
         tries.display()
     );
     std::fs::write(&worker, broken).expect("written");
-    let layers = polyphony_harness::layers(&settings(folder.path(), &worker));
-    let config = polyphony_video_gen::Config::read(&layers).expect("a config");
-    let store =
-        polyphony_models::Store::open(&config.models, |name| std::env::var_os(name)).expect("a store");
-    let residents = polyphony_models::Residents::new(config.models.residency());
-    let engine = polyphony_video_gen::Engine::open(config, store, residents)
-        .await
-        .expect("opens");
+    let engine = opened(folder.path(), &worker).await;
     let stop = tokio_util::sync::CancellationToken::new();
     let running = {
         let (engine, stop) = (engine.clone(), stop.clone());
@@ -337,4 +314,48 @@ async fn a_worker_that_does_not_start_costs_no_video_and_is_tried_again() {
     .await;
     stop.cancel();
     running.await.expect("ends");
+}
+
+#[tokio::test]
+async fn weights_that_went_while_a_video_waited_are_named_and_no_worker_is_blamed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (weights, catalogue) = (
+        folder.path().join("weights"),
+        folder.path().join("models/catalogue.d"),
+    );
+    std::fs::create_dir_all(&weights).expect("made");
+    std::fs::create_dir_all(&catalogue).expect("made");
+    std::fs::write(weights.join("model_index.json"), b"{}").expect("written");
+    let entry = format!(
+        "[[model]]\nid = \"wan2.1-t2v-1.3b\"\ntask = \"video\"\nengine = \"wan\"\ndescription = \"of a test\"\n\
+         licence = \"Apache-2.0\"\nsource = {{ kind = \"folder\", path = \"{}\" }}\n\
+         variant = [{{ name = \"bf16\", memory_bytes = 1000 }}]\n",
+        weights.display()
+    );
+    std::fs::write(catalogue.join("wan.toml"), entry).expect("written");
+    let hang = folder.path().join("hang-while-loading");
+    std::fs::write(&hang, b"").expect("written");
+    let mut served = serve_in(folder, &["video-gen.worker_silence=1h"]).await;
+    let real = pb::GenerateVideoRequest {
+        spec: Some(pb::VideoSpec {
+            load_format: pb::LoadFormat::Weights.into(),
+            ..super::support::spec("a cat")
+        }),
+        ..pb::GenerateVideoRequest::default()
+    };
+    let begun = served.client.generate_video(real).await.expect("begins");
+    let name = video(begun.get_ref()).name;
+    served.until(&name, JobState::Loading).await;
+    let folder = served.stop().await;
+
+    std::fs::remove_dir_all(&weights).expect("deleted");
+    std::fs::remove_file(hang).expect("deleted");
+    let mut served = serve_in(folder, &[]).await;
+    let failed = served.ended(&name).await;
+    assert_eq!((failed.state(), failed.attempts), (JobState::Failed, 2));
+    let error = failed.error.expect("a cause");
+    assert!(
+        error.code != i32::from(Code::Internal) && error.message.contains("wan2.1-t2v-1.3b"),
+        "{error:?}"
+    );
 }

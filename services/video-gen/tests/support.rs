@@ -38,7 +38,11 @@ pub(crate) fn settings(folder: &Path, worker: &Path) -> Vec<String> {
 }
 
 pub(crate) async fn serve(more: &[&str]) -> Served {
-    let folder = tempfile::tempdir().expect("a folder");
+    serve_in(tempfile::tempdir().expect("a folder"), more).await
+}
+
+/// A service that finds what an earlier one left in this folder.
+pub(crate) async fn serve_in(folder: tempfile::TempDir, more: &[&str]) -> Served {
     let worker = stand_in::script(folder.path());
     let mut settings = settings(folder.path(), &worker);
     settings.extend(more.iter().map(|&setting| setting.to_owned()));
@@ -137,6 +141,19 @@ impl Served {
             }
         }
         panic!("{name} never is {state:?}");
+    }
+
+    /// Ends it in good order; what it keeps is left.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
+        let Self {
+            client,
+            running,
+            folder,
+        } = self;
+        drop(client);
+        running.trigger.drain();
+        running.ended.await.expect("ends");
+        folder
     }
 
     pub(crate) fn notes(&self) -> Vec<String> {

@@ -107,6 +107,7 @@ impl Inner {
     /// The model, in memory. A load is broken off by letting its worker go: at once where nothing else is lost with it, else
     /// when it takes too long.
     async fn loaded(&self, vigil: &mut Vigil<'_>, told: &Told) -> Result<InUse, End> {
+        let (alive, started) = (!self.workshop.is_dead(), self.workshop.started());
         let mut loading = std::pin::pin!(self.models.acquire(&told.plan.order));
         let silence = self.config.worker_silence.get();
         let mut patience = Instant::now() + silence;
@@ -132,8 +133,10 @@ impl Inner {
                 End::NoWorker
             }
             Error::Died(reason) => End::Died(reason),
-            // What a loader says comes as text; whether the worker outlived it tells what it was.
-            error if self.workshop.is_dead() => End::Died(polyphony_error::chain(&error).to_string()),
+            // What a loader says comes as text; whether the worker outlived it, if there was one, tells what it was.
+            error if self.workshop.is_dead() && (alive || self.workshop.started() > started) => {
+                End::Died(polyphony_error::chain(&error).to_string())
+            }
             error => End::Failed(Fault::from(error)),
         })
     }

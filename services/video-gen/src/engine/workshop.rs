@@ -36,6 +36,8 @@ struct Known {
     trouble: Option<String>,
     /// Since when nothing needed it.
     idle_since: Option<Instant>,
+    /// How many were started.
+    started: u64,
 }
 
 // === impl Workshop ===
@@ -109,6 +111,11 @@ impl Workshop {
         }
     }
 
+    /// How many workers were started.
+    pub(super) fn started(&self) -> u64 {
+        self.known().started
+    }
+
     /// A worker that is alive.
     pub(super) async fn worker(&self) -> Result<Worker, Error> {
         let mut slot = self.inner.worker.lock().await;
@@ -128,6 +135,7 @@ impl Workshop {
             }
         };
         known.trouble = None;
+        known.started += 1;
         known.device = Some(worker.device().clone());
         drop(known);
         *slot = Some(worker.clone());
