@@ -94,6 +94,8 @@ impl Ledger {
             self::pool(most)
                 .idle_timeout(None)
                 .max_lifetime(None)
+                // A file is always there; asking first costs as much as what is asked then.
+                .test_before_acquire(false)
                 .after_connect(|connection, _| {
                     Box::pin(async move {
                         // Each commit is on the disk before it is told of.

@@ -8,6 +8,7 @@
 mod config;
 mod english;
 mod fields;
+mod merging;
 mod opened;
 mod query;
 pub(crate) mod words;
@@ -30,8 +31,9 @@ use crate::domain::Filter;
 use crate::fuse::Scored;
 use crate::ledger::Stored;
 use crate::scope::{Scope, SpaceKey};
-use fields::{Fields, KEY, VERSION};
+use fields::{Fields, VERSION};
 use opened::Opened;
+use query::Rarity;
 
 /// The indexes of words. Cheap to clone. Its functions block.
 #[derive(Debug, Clone)]
@@ -104,33 +106,30 @@ impl Lexical {
         limit: usize,
     ) -> Result<Found, Error> {
         let opened = self.opened(scope)?;
-        let languages = Arc::clone(&opened.languages.read().unwrap_or_else(PoisonError::into_inner));
-        let wanted = Wanted::of(text, &languages, self.inner.config.stop_words);
-        let Some(query) = wanted.query(&opened.fields, filter).filter(|_| limit > 0) else {
+        let view = opened.view();
+        let wanted = Wanted::of(text, &view.languages, self.inner.config.stop_words);
+        if limit == 0 {
             return Ok(Found {
-                scored: Vec::new(),
                 wanted,
-                read: 0.0,
+                ..Found::default()
+            });
+        }
+        let rarity = Rarity::of(&wanted, &opened.fields, &view.searcher).map_err(failed("searching"))?;
+        let Some(query) = wanted.query(&opened.fields, filter, &rarity) else {
+            return Ok(Found {
+                wanted,
+                ..Found::default()
             });
         };
-        let searcher = opened.reader.searcher();
-        let read = wanted
-            .read(&opened.fields, &searcher)
-            .map_err(failed("searching"))?;
-        let best = searcher
-            .search(&*query, &TopDocs::with_limit(limit).order_by_score())
-            .map_err(failed("searching"))?;
-        let columns = searcher
-            .segment_readers()
-            .iter()
-            .map(|segment| segment.fast_fields().u64(KEY));
-        let columns = columns
-            .collect::<Result<Vec<_>, _>>()
+        let read = wanted.read(&opened.fields, &rarity);
+        let collector = TopDocs::with_limit(limit).order_by_score();
+        let best = view
+            .searcher
+            .search_with_statistics_provider(&*query, &collector, &rarity)
             .map_err(failed("searching"))?;
         let mut scored = Vec::with_capacity(best.len());
         for (score, address) in best {
-            let column = &columns[address.segment_ord as usize];
-            let key = column
+            let key = view.keys[address.segment_ord as usize]
                 .first(address.doc_id)
                 .and_then(|key| i64::try_from(key).ok());
             let key =
@@ -161,10 +160,9 @@ impl Lexical {
     /// When the index is missing or broken.
     pub(crate) fn keys(&self, scope: &Scope) -> Result<Vec<i64>, Error> {
         let opened = self.opened(scope)?;
-        let searcher = opened.reader.searcher();
+        let view = opened.view();
         let mut keys = Vec::new();
-        for segment in searcher.segment_readers() {
-            let column = segment.fast_fields().u64(KEY).map_err(failed("reading"))?;
+        for (segment, column) in view.searcher.segment_readers().iter().zip(&view.keys) {
             let found = segment
                 .doc_ids_alive()
                 .filter_map(|document| column.first(document));

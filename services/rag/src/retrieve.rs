@@ -18,7 +18,7 @@ use polyphony_error::Fault;
 use crate::dense::Nearest;
 use crate::domain::{Found, Fusion, Hit, Query, Retrieval, StageTiming};
 use crate::engine::{Embed, Side};
-use crate::fuse::{Fused, Read, Scored, fuse};
+use crate::fuse::{Fused, Read, Rule, Scored, fuse};
 use crate::ledger::Loaded;
 use crate::lexical::{self, Wanted, words};
 use crate::store::blocking;
@@ -37,7 +37,25 @@ pub(crate) struct Candidate {
 #[derive(Debug, Default)]
 struct Timings(Vec<StageTiming>);
 
-/// A search is done again so often when documents changed while it looked for passages that are there no more.
+/// A query's vector, and how much of the query the embedding model could read.
+#[derive(Debug)]
+struct Embedded {
+    vector: Vec<f32>,
+    read: f32,
+}
+
+/// What both indexes have for a query, joined, as far as the page needs it.
+#[derive(Debug)]
+struct Listed {
+    candidates: Vec<Candidate>,
+    rule: Rule,
+    wanted: Wanted,
+    /// The space's epoch after the indexes were asked.
+    epoch: u64,
+    timings: Timings,
+}
+
+/// A search is done again so often when documents changed while it looked for passages.
 const TRIES: usize = 3;
 
 // === impl Store ===
@@ -51,35 +69,29 @@ impl Store {
     pub async fn search(&self, scope: &Scope, query: &Query) -> Result<Found, Error> {
         self.check_mine(scope)?;
         let plan = Plan::of(self, query).await?;
-        let mut tries = 1;
-        loop {
-            let (found, torn) = self.search_once(scope, query, &plan).await?;
-            if !torn || tries == TRIES {
-                metrics::searched(&found);
-                return Ok(found);
-            }
-            tries += 1;
-        }
-    }
-
-    /// One search, and whether documents changed under it in a way that may have cost hits.
-    async fn search_once(&self, scope: &Scope, query: &Query, plan: &Plan) -> Result<(Found, bool), Error> {
-        self.ensure(scope).await?;
+        let page = Page::of(query, &plan)?;
         let mut timings = Timings::default();
-        let epoch = self.epoch(scope).await?;
-        let page = Page::of(query, plan, epoch)?;
-        let (dense, read, lexical) = self.look(scope, query, plan, &mut timings).await?;
-        let begun = Instant::now();
-        let read = Read {
-            dense: read,
-            lexical: lexical.read,
+        let embedded = self.embed(scope, query, &plan, &mut timings).await?;
+        let mut before = scope.epoch();
+        let mut tries = 1;
+        let listed = loop {
+            let listed = self.list(scope, query, &plan, &page, embedded.as_ref()).await?;
+            // Nothing changed since it was known, so both indexes were asked in one epoch.
+            if listed.epoch == before || tries == TRIES {
+                break listed;
+            }
+            before = listed.epoch;
+            tries += 1;
         };
-        let rule = plan.rule.settled(&dense, &lexical.scored, read);
-        let fused = fuse(&dense, &lexical.scored, rule);
-        timings.add("fuse", begun);
-        let begun = Instant::now();
-        let (mut candidates, unseen) = self.load(scope, plan, &page, fused).await?;
-        timings.add("load", begun);
+        let Listed {
+            mut candidates,
+            rule,
+            wanted,
+            epoch,
+            timings: of_list,
+        } = listed;
+        page.check(epoch)?;
+        timings.0.extend(of_list.0);
         if let Some(ranker) = &plan.ranker {
             let begun = Instant::now();
             candidates = rank::rank(Arc::clone(ranker), query.text.clone(), candidates).await?;
@@ -94,14 +106,10 @@ impl Store {
             timings.add("diversify", begun);
         }
         keep_of_each_document(&mut candidates, plan.effective.max_per_document);
-        let (shown, next_page) = page.cut(candidates);
-        let torn = unseen > 0 && self.epoch(scope).await? != epoch;
-        let hits = shown
-            .into_iter()
-            .map(|candidate| hit(candidate, &lexical.wanted))
-            .collect();
+        let (shown, next_page) = page.cut(candidates, epoch);
+        let hits = shown.into_iter().map(|candidate| hit(candidate, &wanted));
         let found = Found {
-            hits,
+            hits: hits.collect(),
             next_page,
             epoch,
             effective: Retrieval {
@@ -112,37 +120,83 @@ impl Store {
             embedding_model: plan.asks_vectors().then(|| scope.embedding_model().to_owned()),
             rerank_model: plan.ranker.as_ref().map(|ranker| ranker.model().to_owned()),
         };
-        Ok((found, torn))
+        metrics::searched(&found);
+        Ok(found)
     }
 
-    /// Asks both indexes at once; tells also how much of the query the embedding model could read.
-    async fn look(
+    /// The query's vector; none where vectors are not searched.
+    async fn embed(
         &self,
         scope: &Scope,
         query: &Query,
         plan: &Plan,
         timings: &mut Timings,
-    ) -> Result<(Vec<Scored>, f32, lexical::Found), Error> {
+    ) -> Result<Option<Embedded>, Error> {
+        if !plan.asks_vectors() {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let model = self.models().embedder(scope.embedding_model()).await?;
+        let text = query.text.clone();
+        let embedded = blocking(move || embed(&*model, &text)).await?;
+        timings.add("embed", begun);
+        Ok(Some(embedded))
+    }
+
+    /// What the indexes have, joined, and of it what may be seen.
+    async fn list(
+        &self,
+        scope: &Scope,
+        query: &Query,
+        plan: &Plan,
+        page: &Page,
+        embedded: Option<&Embedded>,
+    ) -> Result<Listed, Error> {
+        self.ensure(scope).await?;
+        let mut timings = Timings::default();
+        let (dense, lexical) = self.look(scope, query, plan, embedded, &mut timings).await?;
+        let begun = Instant::now();
+        let read = Read {
+            dense: embedded.map_or(0.0, |embedded| embedded.read),
+            lexical: lexical.read,
+        };
+        let rule = plan.rule.settled(&dense, &lexical.scored, read);
+        let fused = fuse(&dense, &lexical.scored, rule);
+        timings.add("fuse", begun);
+        let begun = Instant::now();
+        let (candidates, epoch) = self.load(scope, plan, page, fused).await?;
+        timings.add("load", begun);
+        Ok(Listed {
+            candidates,
+            rule,
+            wanted: lexical.wanted,
+            epoch,
+            timings,
+        })
+    }
+
+    /// Asks both indexes at once.
+    async fn look(
+        &self,
+        scope: &Scope,
+        query: &Query,
+        plan: &Plan,
+        embedded: Option<&Embedded>,
+        timings: &mut Timings,
+    ) -> Result<(Vec<Scored>, lexical::Found), Error> {
         let by_meaning = async {
-            let mut timings = Timings::default();
-            if !plan.asks_vectors() {
-                return Ok((Vec::new(), 0.0, timings));
-            }
-            let begun = Instant::now();
-            let model = self.models().embedder(scope.embedding_model()).await?;
-            let text = query.text.clone();
-            let (vector, read) = blocking(move || embed(&*model, &text)).await?;
-            timings.add("embed", begun);
+            let Some(embedded) = embedded else {
+                return Ok((Vec::new(), None));
+            };
             let begun = Instant::now();
             let nearest = Nearest {
-                vector: &vector,
+                vector: &embedded.vector,
                 filter: &query.filter,
                 limit: plan.candidates,
                 exact: plan.effective.exact,
             };
             let found = self.dense().search(scope, nearest).await?;
-            timings.add("dense", begun);
-            Ok::<_, Error>((found, read, timings))
+            Ok((found, Some(begun.elapsed())))
         };
         let by_words = async {
             let begun = Instant::now();
@@ -159,26 +213,25 @@ impl Store {
                 // The next search compares the index with the ledger first.
                 self.room(scope).set_sound(false);
             }
-            let mut timings = Timings::default();
-            if limit > 0 {
-                timings.add("lexical", begun);
-            }
-            Ok::<_, Error>((found?, timings))
+            Ok::<_, Error>((found?, (limit > 0).then(|| begun.elapsed())))
         };
-        let ((dense, read, of_dense), (lexical, of_lexical)) = tokio::try_join!(by_meaning, by_words)?;
-        timings.0.extend(of_dense.0);
-        timings.0.extend(of_lexical.0);
-        Ok((dense, read, lexical))
+        let ((dense, of_dense), (lexical, of_lexical)) = tokio::try_join!(by_meaning, by_words)?;
+        for (stage, duration) in [("dense", of_dense), ("lexical", of_lexical)] {
+            timings
+                .0
+                .extend(duration.map(|duration| StageTiming { stage, duration }));
+        }
+        Ok((dense, lexical))
     }
 
-    /// Takes from the list what the ledger lets be seen, as much of it as the page needs; and how many it does not.
+    /// Takes from the list what the ledger lets be seen, as much of it as the page needs; and the epoch that says so.
     async fn load(
         &self,
         scope: &Scope,
         plan: &Plan,
         page: &Page,
         fused: Vec<Fused>,
-    ) -> Result<(Vec<Candidate>, usize), Error> {
+    ) -> Result<(Vec<Candidate>, u64), Error> {
         let wants_all = plan.ranker.is_some()
             || plan.effective.diversity.is_some_and(|diversity| diversity > 0.0)
             || plan.effective.max_per_document.is_some();
@@ -189,21 +242,20 @@ impl Store {
             page.end().saturating_add(1)
         };
         let mut candidates = Vec::new();
-        let mut unseen = 0;
-        let mut rest = fused.into_iter().peekable();
-        while candidates.len() < needed && rest.peek().is_some() {
-            let take = (needed - candidates.len()).clamp(16, 1_000);
+        let mut rest = fused.into_iter();
+        loop {
+            let take = (needed - candidates.len()).min(1_000);
             let some: Vec<Fused> = rest.by_ref().take(take).collect();
             let keys: Vec<i64> = some.iter().map(|fused| fused.key).collect();
-            let mut loaded: HashMap<i64, Loaded> = self.ledger().load(scope.key().number(), &keys).await?;
-            for fused in some {
-                match loaded.remove(&fused.key) {
-                    Some(loaded) => candidates.push(Candidate { fused, loaded }),
-                    None => unseen += 1,
-                }
+            let (mut loaded, epoch) = self.ledger().load(scope.key().number(), &keys).await?;
+            candidates.extend(some.into_iter().filter_map(|fused| {
+                let loaded = loaded.remove(&fused.key)?;
+                Some(Candidate { fused, loaded })
+            }));
+            if candidates.len() >= needed || rest.len() == 0 {
+                return Ok((candidates, epoch));
             }
         }
-        Ok((candidates, unseen))
     }
 
     async fn diversify(
@@ -219,11 +271,13 @@ impl Store {
     }
 }
 
-/// The vector of a query, and how much of it the model could read.
-fn embed(model: &dyn Embed, text: &str) -> Result<(Vec<f32>, f32), Error> {
+fn embed(model: &dyn Embed, text: &str) -> Result<Embedded, Error> {
     let mut vectors = model.embed(&[text], Side::Query)?;
     match (vectors.pop(), vectors.is_empty()) {
-        (Some(vector), true) if vector.len() == model.dimensions() => Ok((vector, model.reads(text)?)),
+        (Some(vector), true) if vector.len() == model.dimensions() => {
+            let read = model.reads(text)?;
+            Ok(Embedded { vector, read })
+        }
         _ => Err(Fault::internal("an embedding model gave no vector for a query").into()),
     }
 }

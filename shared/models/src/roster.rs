@@ -137,6 +137,12 @@ impl<T: Send + Sync + 'static, K: Send + 'static> Roster<T, K> {
         name: &str,
         fits: impl Fn(&K) -> bool + Send + 'static,
     ) -> Result<Chosen<T>, Fault> {
+        if let Some(lease) = self.at_hand(name) {
+            return Ok(Chosen {
+                lease: Arc::new(lease),
+                load: None,
+            });
+        }
         let candidate = self.chosen(name, fits).await?;
         let began = Instant::now();
         let (lease, load) = match candidate.residency.lease_if_ready() {
@@ -147,6 +153,20 @@ impl<T: Send + Sync + 'static, K: Send + 'static> Roster<T, K> {
             lease: Arc::new(lease),
             load,
         })
+    }
+
+    /// The model that a name means, if it is in memory and [`named`](Self::named) would choose it: then no file is looked at.
+    fn at_hand(&self, name: &str) -> Option<Lease<T>> {
+        let wanted = if name.is_empty() {
+            self.inner.preferred.clone()?
+        } else {
+            name.parse().ok()?
+        };
+        let mut known = self.inner.candidates.iter();
+        known
+            .find(|candidate| candidate.is(&wanted))?
+            .residency
+            .lease_if_ready()
     }
 
     fn on_disk(&self) -> Vec<Candidate<T, K>> {

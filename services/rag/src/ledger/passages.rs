@@ -7,9 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sqlx::Any;
 use sqlx::AnyConnection;
 use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use uuid::Uuid;
 
 use super::rows::{self, get};
@@ -75,31 +77,81 @@ pub(super) const ABOUT: &str = "d.id AS document, d.title, d.doc_type, d.tags, d
 pub(super) const OF_KEYS: &str =
     "FROM passages p CROSS JOIN documents d WHERE d.version = p.version AND p.key IN";
 
+/// Numbers in a statement. Few of them are its parameters, filled up with the last one to a number of which there are not
+/// many, so that the database knows the statement from the last time; many stand in its text.
+enum List<'a> {
+    Parameters { keys: &'a [i64], places: usize },
+    Text(&'a [i64]),
+}
+
+// === impl List ===
+
+impl<'a> List<'a> {
+    const LEAST: usize = 16;
+    const MOST: usize = 128;
+
+    fn of(keys: &'a [i64]) -> Self {
+        match keys.len() {
+            ..=Self::MOST => Self::Parameters {
+                keys,
+                places: keys.len().next_power_of_two().max(Self::LEAST),
+            },
+            _ => Self::Text(keys),
+        }
+    }
+
+    /// As it stands in the statement; its parameters are those from the second on.
+    fn text(&self) -> String {
+        match self {
+            Self::Parameters { places, .. } => {
+                let places: Vec<String> = (0..*places).map(|place| format!("${}", place + 2)).collect();
+                places.join(",")
+            }
+            Self::Text(keys) => listed(keys),
+        }
+    }
+
+    fn bind<'q>(&self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
+        match *self {
+            Self::Parameters { keys, places } => {
+                let rest = keys.last().into_iter().cycle().take(places - keys.len());
+                keys.iter().chain(rest).fold(query, |query, key| query.bind(*key))
+            }
+            // The text is another each time.
+            Self::Text(_) => query.persistent(false),
+        }
+    }
+}
+
 // === impl Ledger ===
 
 impl Ledger {
     /// The passages of these numbers that searches of the space may show, and the epoch that says so.
-    pub(crate) async fn load(&self, space: i64, keys: &[i64]) -> Result<HashMap<i64, Loaded>, Error> {
+    pub(crate) async fn load(&self, space: i64, keys: &[i64]) -> Result<(HashMap<i64, Loaded>, u64), Error> {
         if keys.is_empty() {
-            return Ok(HashMap::new());
+            return Ok((HashMap::new(), self.epoch(space).await?));
         }
+        let list = List::of(keys);
         let statement = format!(
             "SELECT p.key, p.ordinal, p.id, p.text, p.headings, p.first, p.last, p.place, p.tokens, d.id AS document, \
-             d.title, d.doc_type, d.language {OF_KEYS} ({}) AND d.space = $1 AND d.state = 3",
-            listed(keys)
+             d.title, d.doc_type, d.language, (SELECT epoch FROM spaces WHERE key = $1) AS epoch \
+             {OF_KEYS} ({}) AND d.space = $1 AND d.state = 3",
+            list.text()
         );
         let mut reading = self.reading().await?;
-        let found = sqlx::query(AssertSqlSafe(statement))
-            .bind(space)
-            // The list is another each time.
-            .persistent(false)
+        let query = list.bind(sqlx::query(AssertSqlSafe(statement)).bind(space));
+        let found = query
             .fetch_all(&mut *reading)
             .await
             .map_err(Error::ledger("reading passages"))?;
+        drop(reading);
+        let epoch = match found.first() {
+            Some(row) => rows::count(row, "epoch")?,
+            None => self.epoch(space).await?,
+        };
         let loaded = found.iter().map(loaded);
-        loaded
-            .map(|loaded| loaded.map(|loaded| (loaded.key, loaded)))
-            .collect()
+        let loaded = loaded.map(|loaded| loaded.map(|loaded| (loaded.key, loaded)));
+        Ok((loaded.collect::<Result<_, _>>()?, epoch))
     }
 
     /// The vectors of these passages.

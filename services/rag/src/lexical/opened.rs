@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+use tantivy::columnar::Column;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
 
-use super::fields::Fields;
+use super::fields::{Fields, KEY};
+use super::merging::Merging;
 use super::{INDEX, LexicalConfig, failed};
 use crate::Error;
 use crate::ledger::Stored;
@@ -12,10 +14,18 @@ use crate::ledger::Stored;
 /// An open index.
 pub(super) struct Opened {
     pub(super) index: Index,
-    pub(super) reader: IndexReader,
     pub(super) fields: Fields,
+    reader: IndexReader,
+    view: RwLock<Arc<View>>,
+}
+
+/// An index as it was after a commit, with all that searches would else look up each time.
+pub(super) struct View {
+    pub(super) searcher: Searcher,
+    /// The numbers of the passages, for each segment.
+    pub(super) keys: Vec<Column<u64>>,
     /// The languages of its documents.
-    pub(super) languages: RwLock<Arc<[String]>>,
+    pub(super) languages: Vec<String>,
 }
 
 /// What a writer may hold in memory, the least that tantivy takes.
@@ -31,14 +41,18 @@ impl Opened {
             .reload_policy(ReloadPolicy::Manual)
             .try_into()
             .map_err(failed("opening"))?;
-        let opened = Self {
+        let view = RwLock::new(Arc::new(View::of(&reader, &fields)?));
+        Ok(Self {
             index,
-            reader,
             fields,
-            languages: RwLock::default(),
-        };
-        opened.read_languages()?;
-        Ok(opened)
+            reader,
+            view,
+        })
+    }
+
+    /// The index as it is now.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn write(&self, add: &[Stored], remove: &[i64], config: &LexicalConfig) -> Result<(), Error> {
@@ -46,6 +60,7 @@ impl Opened {
             .index
             .writer_with_num_threads(1, WRITER_BYTES)
             .map_err(failed("writing"))?;
+        writer.set_merge_policy(Box::new(Merging));
         let of_key = |key: i64| Term::from_field_u64(self.fields.key, key.unsigned_abs());
         for key in remove
             .iter()
@@ -62,27 +77,38 @@ impl Opened {
         // A writer that is dropped gives up its merges.
         writer.wait_merging_threads().map_err(failed("merging"))?;
         self.reader.reload().map_err(failed("reloading"))?;
-        self.read_languages()
+        let view = Arc::new(View::of(&self.reader, &self.fields)?);
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        Ok(())
     }
+}
 
-    fn read_languages(&self) -> Result<(), Error> {
-        let mut all = Vec::new();
-        for segment in self.reader.searcher().segment_readers() {
+// === impl View ===
+
+impl View {
+    fn of(reader: &IndexReader, fields: &Fields) -> Result<Self, Error> {
+        let searcher = reader.searcher();
+        let (mut keys, mut languages) = (Vec::new(), Vec::new());
+        for segment in searcher.segment_readers() {
+            keys.push(segment.fast_fields().u64(KEY).map_err(failed("reading"))?);
             let index = segment
-                .inverted_index(self.fields.language)
+                .inverted_index(fields.language)
                 .map_err(failed("reading"))?;
             let mut terms = index
                 .terms()
                 .stream()
                 .map_err(|error| Error::index(INDEX, "reading", error))?;
             while terms.advance() {
-                all.push(String::from_utf8_lossy(terms.key()).into_owned());
+                languages.push(String::from_utf8_lossy(terms.key()).into_owned());
             }
         }
-        all.sort_unstable();
-        all.dedup();
-        *self.languages.write().unwrap_or_else(PoisonError::into_inner) = all.into();
-        Ok(())
+        languages.sort_unstable();
+        languages.dedup();
+        Ok(Self {
+            searcher,
+            keys,
+            languages,
+        })
     }
 }
 

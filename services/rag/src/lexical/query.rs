@@ -1,11 +1,13 @@
 //! From the words of a query and its filter to a query of tantivy.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
 use sha2::{Digest, Sha256};
 use tantivy::query::{
-    BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, RangeQuery, TermQuery, TermSetQuery,
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, RangeQuery, TermQuery,
+    TermSetQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Searcher, Term};
@@ -65,27 +67,25 @@ impl Wanted {
     }
 
     /// Of the words, each weighed as BM25 weighs one of its rarity, the share that the index has; 0 to 1.
-    pub(super) fn read(&self, fields: &Fields, searcher: &Searcher) -> tantivy::Result<f32> {
-        let documents = searcher.num_docs();
+    pub(super) fn read(&self, fields: &Fields, rarity: &Rarity) -> f32 {
         let weight = |having: u64| {
-            let (having, documents) = (having as f32, documents as f32);
+            let (having, documents) = (having as f32, rarity.alive as f32);
             (1.0 + (documents - having + 0.5).max(0.0) / (having + 0.5)).ln()
         };
         let (mut known, mut all) = (0.0, 0.0);
         for stems in &self.words {
-            let mut having = 0;
-            for stem in stems {
-                for field in self.fields_of(stem, fields) {
-                    having = having.max(searcher.doc_freq(&Term::from_field_text(field, stem))?);
-                }
-            }
+            let places = stems
+                .iter()
+                .flat_map(|stem| self.fields_of(stem, fields).map(move |field| (stem, field)));
+            let having = places.map(|(stem, field)| rarity.having(field, stem)).max();
+            let having = having.unwrap_or(0);
             let weight = weight(having);
             all += weight;
             if having > 0 {
                 known += weight;
             }
         }
-        Ok(if all > 0.0 { known / all } else { 0.0 })
+        if all > 0.0 { known / all } else { 0.0 }
     }
 
     /// Where a stem may be: a word that says nothing in one language may say something in another.
@@ -94,14 +94,12 @@ impl Wanted {
         std::iter::once(fields.body).chain(little)
     }
 
-    /// A query that scores by BM25; none where there is nothing to look for.
-    pub(super) fn query(&self, fields: &Fields, filter: &Filter) -> Option<Box<dyn Query>> {
-        if self.stems.is_empty() {
-            return None;
-        }
+    /// A query that scores by BM25; none where there is nothing to find.
+    pub(super) fn query(&self, fields: &Fields, filter: &Filter, rarity: &Rarity) -> Option<Box<dyn Query>> {
         let places = self.stems.iter().flat_map(|(stem, times)| {
             let fields = self.fields_of(stem, fields);
-            fields.map(move |field| (Term::from_field_text(field, stem), *times))
+            let there = fields.filter(move |field| rarity.having(*field, stem) > 0);
+            there.map(move |field| (Term::from_field_text(field, stem), *times))
         });
         let any = places.map(|(term, times)| {
             let query: Box<dyn Query> = Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
@@ -111,7 +109,11 @@ impl Wanted {
             };
             (Occur::Should, query)
         });
-        let any = Box::new(BooleanQuery::new(any.collect()));
+        let any: Vec<_> = any.collect();
+        if any.is_empty() {
+            return None;
+        }
+        let any = Box::new(BooleanQuery::new(any));
         let conditions = conditions(fields, filter);
         if conditions.is_empty() {
             return Some(any);
@@ -123,6 +125,63 @@ impl Wanted {
             (Occur::Must, silent)
         }));
         Some(Box::new(BooleanQuery::new(all)))
+    }
+}
+
+/// How rare the words of a query are, looked up once: whoever scores asks for it again and again.
+pub(super) struct Rarity {
+    /// Passages that are not deleted.
+    alive: u64,
+    /// All passages.
+    documents: u64,
+    /// Words in all, for each field.
+    words: HashMap<Field, u64>,
+    /// Passages with a word, for each that the index has.
+    having: HashMap<Term, u64>,
+}
+
+// === impl Rarity ===
+
+impl Rarity {
+    pub(super) fn of(wanted: &Wanted, fields: &Fields, searcher: &Searcher) -> tantivy::Result<Self> {
+        let mut rarity = Self {
+            alive: searcher.num_docs(),
+            documents: searcher.total_num_docs()?,
+            words: HashMap::new(),
+            having: HashMap::new(),
+        };
+        for stem in wanted.stems.keys() {
+            for field in wanted.fields_of(stem, fields) {
+                let term = Term::from_field_text(field, stem);
+                let having = searcher.doc_freq(&term)?;
+                if having > 0 {
+                    rarity.having.insert(term, having);
+                }
+                if let Entry::Vacant(words) = rarity.words.entry(field) {
+                    words.insert(searcher.total_num_tokens(field)?);
+                }
+            }
+        }
+        Ok(rarity)
+    }
+
+    fn having(&self, field: Field, stem: &str) -> u64 {
+        let term = Term::from_field_text(field, stem);
+        self.having.get(&term).copied().unwrap_or(0)
+    }
+}
+
+impl Bm25StatisticsProvider for Rarity {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        Ok(self.words.get(&field).copied().unwrap_or(0))
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(self.documents)
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        Ok(self.having.get(term).copied().unwrap_or(0))
     }
 }
 

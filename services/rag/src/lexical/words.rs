@@ -31,6 +31,14 @@ pub(crate) struct Word {
 #[derive(Clone, Copy)]
 pub(crate) struct Stems {
     stemmer: Option<Stemmer>,
+    /// A stem begins as its word does, if that is a letter or digit of ASCII.
+    keeps_initials: bool,
+}
+
+/// Letters and digits of ASCII that a word may begin with, in lower case.
+enum Initials {
+    All,
+    These(u128),
 }
 
 /// Longer words are cut: nobody looks for them whole, and the index has a limit.
@@ -38,9 +46,14 @@ const LONGEST: usize = 200;
 
 /// The words of a text, in order.
 pub(crate) fn words(text: &str) -> Vec<Word> {
-    let mut found = Vec::with_capacity(text.len() / 6);
+    words_with(text, &Initials::All)
+}
+
+/// The words of a text, but of those in ASCII only the ones that begin so.
+fn words_with(text: &str, initials: &Initials) -> Vec<Word> {
+    let mut found = Vec::new();
     if text.is_ascii() {
-        ascii(text, 0, &mut found);
+        ascii(text, 0, initials, &mut found);
         return found;
     }
     let mut run: Vec<(usize, &str)> = Vec::new();
@@ -57,7 +70,7 @@ pub(crate) fn words(text: &str) -> Vec<Word> {
         }
         pairs(&mut run, &mut found);
         if word.is_ascii() {
-            ascii(word, at, &mut found);
+            ascii(word, at, initials, &mut found);
         } else {
             for part in parts(word) {
                 let start = at + part.start;
@@ -70,8 +83,8 @@ pub(crate) fn words(text: &str) -> Vec<Word> {
 }
 
 /// The words of a text without other characters: runs of letters and digits, with the apostrophes between them.
-fn ascii(text: &str, offset: usize, found: &mut Vec<Word>) {
-    for part in parts(text) {
+fn ascii(text: &str, offset: usize, initials: &Initials, found: &mut Vec<Word>) {
+    for part in parts(text).filter(|part| initials.have(text.as_bytes()[part.start])) {
         let start = offset + part.start;
         push(&text[part], start, found);
     }
@@ -188,8 +201,35 @@ fn is_unspaced(c: char) -> bool {
 impl Stems {
     /// The stems of a language (BCP-47); words of others stay as they are.
     pub(crate) fn of(language: &str) -> Self {
-        let stemmer = algorithm(primary(language)).map(Stemmer::new);
-        Self { stemmer }
+        let algorithm = algorithm(primary(language));
+        // Of these Snowball takes prefixes too, as "ge" and "l'"; the test below tries the others.
+        let keeps_initials = !matches!(
+            algorithm,
+            Some(
+                Algorithm::Arabic
+                    | Algorithm::Dutch
+                    | Algorithm::French
+                    | Algorithm::Italian
+                    | Algorithm::Tamil
+            )
+        );
+        Self {
+            stemmer: algorithm.map(Stemmer::new),
+            keeps_initials,
+        }
+    }
+
+    /// How words begin that may have one of these stems.
+    fn initials<'a>(&self, stems: impl IntoIterator<Item = &'a String>) -> Initials {
+        if !self.keeps_initials {
+            return Initials::All;
+        }
+        let first = stems.into_iter().filter_map(|stem| stem.bytes().next());
+        Initials::These(
+            first
+                .filter(u8::is_ascii)
+                .fold(0, |these, byte| these | 1 << byte),
+        )
     }
 
     /// The stem of a word.
@@ -197,6 +237,17 @@ impl Stems {
         match &self.stemmer {
             Some(stemmer) if word.inflected => stemmer.stem(&word.text),
             _ => Cow::Borrowed(&word.text),
+        }
+    }
+}
+
+// === impl Initials ===
+
+impl Initials {
+    fn have(&self, byte: u8) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(these) => !byte.is_ascii() || these >> byte.to_ascii_lowercase() & 1 == 1,
         }
     }
 }
@@ -287,7 +338,8 @@ pub(crate) fn is_stop_word(language: &str, word: &str) -> bool {
 pub(crate) fn highlights(text: &str, language: &str, stems: &HashSet<String>) -> Vec<Range<usize>> {
     let stemmed = Stems::of(language);
     let mut ranges: Vec<Range<usize>> = Vec::new();
-    for word in words(text) {
+    // Most words need not be stemmed: they begin otherwise.
+    for word in words_with(text, &stemmed.initials(stems)) {
         if !stems.contains(&*stemmed.stem(&word)) {
             continue;
         }
@@ -351,6 +403,33 @@ mod tests {
         assert_eq!(marked, ["Connecting", "connection"]);
         let stems = HashSet::from(["東京".to_owned(), "京都".to_owned()]);
         assert_eq!(highlights("東京都", "ja", &stems), vec![0..9]);
+    }
+
+    /// Every language that words are stemmed in.
+    const LANGUAGES: [&str; 18] = [
+        "ar", "da", "nl", "en", "fi", "fr", "de", "el", "hu", "it", "no", "pt", "ro", "ru", "es", "sv", "ta",
+        "tr",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn words_that_are_not_stemmed_would_not_be_marked(
+            text in "([a-zA-Z][a-zé']{0,3}(e|s|ing|en|a|ti|ed|ly|ismo|ment)? ?){1,8}",
+            language in proptest::sample::select(LANGUAGES.as_slice()),
+            asked in 0_usize..8,
+        ) {
+            let stemmed = Stems::of(language);
+            let all = words(&text);
+            let asked = &all[asked % all.len()];
+            let stems = HashSet::from([stemmed.stem(asked).into_owned()]);
+            let slowly: Vec<_> = all.iter().filter(|word| stems.contains(&*stemmed.stem(word))).collect();
+            let found = highlights(&text, language, &stems);
+            for word in slowly {
+                prop_assert!(found.iter().any(|range| range.start <= word.range.start && word.range.end <= range.end));
+            }
+        }
     }
 
     proptest! {

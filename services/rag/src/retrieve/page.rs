@@ -11,7 +11,8 @@ use crate::domain::Query;
 /// A page of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Page {
-    epoch: u64,
+    /// The epoch of the pages before it, if it is not the first.
+    follows: Option<u64>,
     /// Hits before it.
     offset: usize,
     size: usize,
@@ -25,10 +26,10 @@ impl Page {
     /// The page that the query asks for.
     ///
     /// # Errors
-    /// ABORTED when the epoch of the earlier pages is gone, INVALID_ARGUMENT for a token of another search.
-    pub(super) fn of(query: &Query, plan: &Plan, epoch: u64) -> Result<Self, Error> {
+    /// INVALID_ARGUMENT for a token of another search.
+    pub(super) fn of(query: &Query, plan: &Plan) -> Result<Self, Error> {
         let mut page = Self {
-            epoch,
+            follows: None,
             offset: 0,
             size: query.page_size,
             digest: digest(query, plan),
@@ -46,16 +47,24 @@ impl Page {
         else {
             return Err(invalid());
         };
-        let of = u64::from_str_radix(of, 16).map_err(|_| invalid())?;
+        page.follows = Some(u64::from_str_radix(of, 16).map_err(|_| invalid())?);
         page.offset = usize::from_str_radix(offset, 16).map_err(|_| invalid())?;
         if digest != page.digest {
             return Err(invalid());
         }
-        if of != epoch {
-            let text = "documents were changed since the first page; begin the search anew";
-            return Err(Fault::new(Kind::Aborted, "EPOCH_GONE", text).into());
-        }
         Ok(page)
+    }
+
+    /// Whether it is of the epoch of the pages before it.
+    ///
+    /// # Errors
+    /// ABORTED when that is gone.
+    pub(super) fn check(&self, epoch: u64) -> Result<(), Error> {
+        if self.follows.is_none_or(|follows| follows == epoch) {
+            return Ok(());
+        }
+        let text = "documents were changed since the first page; begin the search anew";
+        Err(Fault::new(Kind::Aborted, "EPOCH_GONE", text).into())
     }
 
     /// Hits up to the end of it.
@@ -63,11 +72,11 @@ impl Page {
         self.offset.saturating_add(self.size)
     }
 
-    /// What is on it of all that was found, and the token of the next.
-    pub(super) fn cut(&self, candidates: Vec<Candidate>) -> (Vec<Candidate>, String) {
+    /// What is on it of all that was found in this epoch, and the token of the next.
+    pub(super) fn cut(&self, candidates: Vec<Candidate>, epoch: u64) -> (Vec<Candidate>, String) {
         let more = candidates.len() > self.end();
         let shown = candidates.into_iter().skip(self.offset).take(self.size).collect();
-        let next = more.then(|| format!("{:x}.{:x}.{}", self.epoch, self.end(), self.digest));
+        let next = more.then(|| format!("{epoch:x}.{:x}.{}", self.end(), self.digest));
         (shown, next.unwrap_or_default())
     }
 }
