@@ -144,6 +144,11 @@ impl Queue {
         self.inner.claim().await
     }
 
+    /// Whether this very process works on a job: where a queue is shared, another may.
+    pub fn holds(&self, id: &str) -> bool {
+        self.inner.holding().contains_key(id)
+    }
+
     /// Completes when something changed here since `changes` was looked at, or after a while: then [`claim`](Self::claim)
     /// may find a job. Whoever has `changes` from before it claimed misses none.
     pub async fn changed(&self, changes: &mut watch::Receiver<u64>) {

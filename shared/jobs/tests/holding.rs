@@ -39,7 +39,9 @@ async fn who_lost_a_job_takes_nothing_from_whoever_has_it_now() {
     assert_eq!(told.progress, b"new");
     queue.cancel(&job.id, ME).await.expect("held");
     assert!(new.is_cancelled(), "its holder hears of it at once");
+    assert!(queue.holds(&job.id));
     new.stopped().await.expect("held");
+    assert!(!queue.holds(&job.id));
 }
 
 #[tokio::test]

@@ -167,6 +167,8 @@ impl Inner {
     /// A job as it is now, with its place and what its holder said last.
     pub(crate) async fn job(&self, id: &str) -> Result<Job, Error> {
         let reading = || Error::database("reading a job");
+        // Of before as well: a holder that lets go while the row is read takes along what it said since its heartbeat.
+        let before = self.holding().get(id).and_then(|holding| holding.said.clone());
         let statement = format!(
             "SELECT {}, number FROM jobs WHERE queue = $1 AND id = $2",
             rows::COLUMNS
@@ -183,9 +185,12 @@ impl Inner {
             let number: i64 = rows::get(&row, "number")?;
             job.place = Some(self.place(job.priority.number(), number).await?);
         } else if job.state.is_held()
-            && let Some(said) = self.holding().get(id).and_then(|holding| holding.said.as_ref())
+            && let Some(said) = match self.holding().get(id) {
+                Some(holding) => holding.said.clone(),
+                None => before,
+            }
         {
-            job.progress.clone_from(said);
+            job.progress = said;
         }
         Ok(job)
     }

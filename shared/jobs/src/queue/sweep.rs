@@ -4,6 +4,8 @@ use std::fs;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::task;
+
 use super::{Inner, Queue, rows};
 use crate::Error;
 use crate::job::State;
@@ -108,9 +110,16 @@ impl Inner {
         }
         writing.commit().await.map_err(forgetting())?;
         self.told();
-        for id in ids {
-            self.artifacts.delete(id)?;
-        }
+        let (artifacts, ids, service) = (self.artifacts.clone(), ids.to_vec(), self.terms.service);
+        let deleting = move || {
+            for id in &ids {
+                if let Err(error) = artifacts.delete(id) {
+                    tracing::error!(service, error = %polyphony_error::chain(&error), "the files of a job outlive it");
+                }
+            }
+        };
+        // The job is forgotten, whatever becomes of its files: the next start tries again.
+        task::spawn_blocking(deleting).await.unwrap_or_default();
         Ok(())
     }
 

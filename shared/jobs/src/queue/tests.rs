@@ -88,3 +88,17 @@ async fn what_was_left_half_written_goes_when_its_job_is_over() {
     queue.inner.delete_orphans().await.expect("works");
     assert_eq!(files.map(|file| file.exists()), [false, false, true]);
 }
+
+#[tokio::test]
+async fn a_job_is_forgotten_though_its_files_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path()).await;
+    let new = NewJob::new("me", b"x".to_vec());
+    let id = queue.submit(new).await.expect("room").job.id;
+    queue.cancel(&id, &["me"]).await.expect("waits");
+    // A file where its folder would be cannot be deleted as one.
+    std::fs::write(folder.path().join("test/artifacts").join(&id), b"").unwrap();
+    queue.delete(&id, &["me"]).await.expect("it is over");
+    let gone = queue.delete(&id, &["me"]).await;
+    assert!(matches!(gone, Err(Error::Unknown(_))), "{gone:?}");
+}
