@@ -50,6 +50,8 @@ impl LastingWork for Making {
     }
 }
 
+/// Processes that share a queue.
+const MOST_DEVICES: usize = 256;
 /// A page of videos has at most so many bytes, for prompts may be long and messages may not.
 const MOST_LISTED: usize = 1 << 20;
 
@@ -191,10 +193,13 @@ impl VideoService for Service {
         let pb::GetQueueRequest {} = request.into_inner();
         let filter = Filter {
             states: vec![State::Loading, State::Running],
-            most: 1,
+            most: MOST_DEVICES,
             ..Filter::default()
         };
-        let held = self.queue().list(&filter).await.map_err(Fault::from)?.pop();
+        // Of processes that share the queue each has a device of its own.
+        let mut held = self.queue().list(&filter).await.map_err(Fault::from)?;
+        held.retain(|job| self.queue().holds(&job.id));
+        let held = held.pop();
         let told = held
             .as_ref()
             .and_then(|job| serde_json::from_slice::<Told>(&job.progress).ok());

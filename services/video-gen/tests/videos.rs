@@ -36,7 +36,7 @@ fn joined(pieces: &[pb::DownloadVideoResponse]) -> Vec<u8> {
 #[tokio::test]
 async fn a_video_is_made_watched_downloaded_and_deleted() {
     let mut served = serve(&[]).await;
-    let begun = served.generate("a cat").await;
+    let begun = served.generate("a steady cat").await;
     assert!(begun.name.starts_with("videos/") && begun.dummy_weights);
     assert_eq!(begun.owner, "anonymous");
     let filled = begun.spec.clone().expect("a spec");
@@ -65,7 +65,7 @@ async fn a_video_is_made_watched_downloaded_and_deleted() {
     let done = (*videos.last().expect("told")).clone();
     assert_eq!((done.state(), done.attempts), (JobState::Succeeded, 1));
     let file = done.file.clone().expect("a file");
-    let bytes = bytes_of(7, "a cat");
+    let bytes = bytes_of(7, "a steady cat");
     assert_eq!(file.size_bytes, bytes.len() as u64);
     let receipt = done.receipt.clone().expect("a receipt");
     assert_eq!(
