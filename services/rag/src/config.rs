@@ -58,6 +58,8 @@ pub struct Config {
     pub ocr_endpoint: String,
     /// Where asr is, which hears recordings. Default: "http://127.0.0.1:7001".
     pub asr_endpoint: String,
+    /// How long a document waits for a service that has to read it and cannot now; then it has failed. Default: 10 min.
+    pub read_patience: HumanDuration,
     /// `[rag.channel]`: how these are spoken to.
     pub channel: ChannelConfig,
     /// Hosts that documents may be fetched from, as "docs.example.org", "*.example.org" or "docs.example.org:8443".
@@ -265,6 +267,7 @@ impl Default for Config {
             llm_endpoint: "http://127.0.0.1:7004".to_owned(),
             ocr_endpoint: "http://127.0.0.1:7006".to_owned(),
             asr_endpoint: "http://127.0.0.1:7001".to_owned(),
+            read_patience: HumanDuration::from_secs(600),
             channel: ChannelConfig::default(),
             uri_hosts: Vec::new(),
             uri_http: false,

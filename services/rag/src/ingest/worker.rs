@@ -3,12 +3,12 @@
 //!
 //! Small documents of one space go together, so that one call of the model, one transaction and one commit of each index
 //! serve them all. What fails here for a reason that may pass, as a full disk, is tried again until it is done. A document
-//! that another service cannot read is tried for some 15 s, and then failed with that service's words: else one service that
-//! is down would hold up all others' documents.
+//! that another service cannot read now waits aside, so that it holds up no other, and is tried again for `rag.read_patience`;
+//! then it has failed, with that service's words.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use polyphony_error::{Fault, Kind};
@@ -31,6 +31,15 @@ pub(crate) struct Queue {
 struct Waiting {
     versions: Mutex<VecDeque<(i64, i64)>>,
     more: Notify,
+    /// Since when versions could not be read, for reasons that may pass.
+    refused: Mutex<HashMap<i64, Instant>>,
+}
+
+/// Why a document could not be read.
+enum Unread {
+    /// It may be read at another time.
+    Now(Fault),
+    Ever(Failure),
 }
 
 /// So many documents of one space are taken together, if their bytes are not more than these.
@@ -38,10 +47,9 @@ const MOST_TOGETHER: usize = 64;
 const BYTES_TOGETHER: u64 = 512 << 10;
 /// Texts in one call of the model.
 const TEXTS: usize = 64;
-/// How often a document is read again that could not be read for a reason that may pass.
-const TRIES: u32 = 6;
-/// Before the second try; twice as long before each one after.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Before a document is read for the second time; twice as long before each time after, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 // === impl Queue ===
 
@@ -73,6 +81,23 @@ impl Queue {
         let next = versions.front().copied().filter(|next| fits(*next))?;
         versions.pop_front();
         Some(next)
+    }
+
+    /// A version could not be read. Gives how long it waits aside; none when it has done so for all of `patience`.
+    fn pause(&self, version: i64, patience: Duration) -> Option<Duration> {
+        let mut refused = self.inner.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = refused.entry(version).or_insert_with(Instant::now).elapsed();
+        if waited >= patience {
+            refused.remove(&version);
+            return None;
+        }
+        Some(waited.clamp(FIRST_PAUSE, LAST_PAUSE).min(patience - waited))
+    }
+
+    /// A version was read, or will not be.
+    fn forget(&self, version: i64) {
+        let mut refused = self.inner.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.remove(&version);
     }
 }
 
@@ -153,10 +178,26 @@ async fn index(store: &Store, space: i64, versions: &[i64]) -> Result<(), Error>
     }
     let mut read = Vec::with_capacity(tasks.len());
     for task in tasks {
-        match prepare(store, &task).await {
-            Ok(prepared) => read.push((task, prepared)),
-            Err(failure) => fail(store, &scope, task.version, failure).await?,
-        }
+        let version = task.version;
+        let failure = match prepare(store, &task).await {
+            Ok(prepared) => {
+                store.queue().forget(version);
+                read.push((task, prepared));
+                continue;
+            }
+            Err(Unread::Ever(failure)) => failure,
+            Err(Unread::Now(fault)) => {
+                let patience = store.config().read_patience.get();
+                if let Some(pause) = store.queue().pause(version, patience) {
+                    tracing::info!(version, reason = fault.reason, "a document is read again");
+                    later(store, version, space, pause);
+                    continue;
+                }
+                Failure::from(&fault)
+            }
+        };
+        store.queue().forget(version);
+        fail(store, &scope, version, failure).await?;
     }
     if read.is_empty() {
         return store.settle(&scope).await;
@@ -223,8 +264,22 @@ async fn fail(store: &Store, scope: &Scope, version: i64, failure: Failure) -> R
     Ok(())
 }
 
-/// Reads one document, again where that may help.
-async fn prepare(store: &Store, task: &Task) -> Result<Prepared, Failure> {
+/// Has a version wait aside before its turn comes again; if nobody wants it any more, that is found out at once.
+fn later(store: &Store, version: i64, space: i64, pause: Duration) {
+    let (waiting, ticket) = (store.clone(), store.board().ticket(version));
+    store.tasks().spawn(async move {
+        tokio::select! {
+            // Whatever is left waits in the ledger for the next start.
+            () = waiting.stop().cancelled() => return,
+            () = ticket.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        waiting.queue().push(version, space);
+    });
+}
+
+/// Reads one document.
+async fn prepare(store: &Store, task: &Task) -> Result<Prepared, Unread> {
     let ticket = store.board().ticket(task.version);
     let board = store.board().clone();
     let version = task.version;
@@ -239,32 +294,20 @@ async fn prepare(store: &Store, task: &Task) -> Result<Prepared, Failure> {
         language: task.language.as_deref(),
         embedding_model: &task.model,
     };
-    let mut pause = PAUSE;
-    for attempt in 1.. {
-        let read = tokio::select! {
-            () = ticket.stop.cancelled() => return Err(superseded()),
-            read = store.prepare().prepare(source, &step) => read,
-        };
-        let fault = match read {
-            Ok(prepared) => return checked(prepared).map_err(|fault| Failure::from(&fault)),
-            Err(fault) => fault,
-        };
-        if !may_pass(&fault) || attempt == TRIES {
+    let read = tokio::select! {
+        () = ticket.stop.cancelled() => return Err(Unread::Ever(superseded())),
+        read = store.prepare().prepare(source, &step) => read,
+    };
+    match read.and_then(checked) {
+        Ok(prepared) => Ok(prepared),
+        Err(fault) if may_pass(&fault) => Err(Unread::Now(fault)),
+        Err(fault) => {
             if fault.kind.is_ours() {
                 tracing::error!(error = %polyphony_error::chain(&fault), "a document could not be read");
             }
-            return Err(Failure::from(&fault));
+            Err(Unread::Ever(Failure::from(&fault)))
         }
-        tracing::info!(
-            version,
-            reason = fault.reason,
-            attempt,
-            "a document is read again"
-        );
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
-    Err(superseded())
 }
 
 /// A document without passages cannot be found, so it is not taken in.

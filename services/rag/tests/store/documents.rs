@@ -1,13 +1,16 @@
 //! Documents: taken in, found, replaced, deleted, and still there after a restart.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use polyphony_error::Kind;
+use futures_util::future::BoxFuture;
+use polyphony_config::HumanDuration;
+use polyphony_error::{Fault, Kind};
 use polyphony_rag::domain::{DocumentState, Fusion, Head};
+use polyphony_rag::engine::{Prepare, Prepared, Source, StepFn};
 use polyphony_rag::ingest::ConflictPolicy;
-use polyphony_rag::{DocumentListing, Store};
+use polyphony_rag::{Config, DocumentListing, Store};
 
 use super::hashed::{Hashed, Lines};
 use super::support::*;
@@ -117,6 +120,74 @@ async fn what_is_the_same_is_not_done_again_and_what_differs_follows_the_policy(
     let mut by_tag = query("trains");
     by_tag.filter.tags = vec!["new".to_owned()];
     assert_eq!(documents(&search(&store, &scope, &by_tag).await), ["a"]);
+    at_rest(&store, &scope).await;
+    store.close().await;
+}
+
+/// Another service has to look at pictures, and answers only when it is awake.
+#[derive(Debug, Default)]
+struct Waking {
+    awake: AtomicBool,
+}
+
+impl Prepare for Waking {
+    fn prepare<'a>(&'a self, source: Source<'a>, step: &'a StepFn) -> BoxFuture<'a, Result<Prepared, Fault>> {
+        let is_picture = std::fs::read_to_string(source.path).is_ok_and(|text| text.contains("picture"));
+        if is_picture && !self.awake.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(Fault::unavailable("OCR_DOWN", "ocr does not answer")) });
+        }
+        Lines.prepare(source, step)
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_now_waits_and_holds_up_no_other() {
+    let folder = quick();
+    let waking = Arc::new(Waking::default());
+    let config = Config {
+        workers: 1,
+        read_patience: HumanDuration::from_secs(120),
+        ..config(folder.path())
+    };
+    let store = Store::open(config, Arc::new(Hashed::default()), waking.clone())
+        .await
+        .unwrap();
+    let scope = space(&store, &caller("books"), "library").await;
+    let two = [("seen", "a picture of a whale"), ("read", "a whale")];
+    let two = two.map(|(id, text)| submission(&store, head(id), text).unwrap());
+    let ingestion = store
+        .ingest(&scope, two.into(), ConflictPolicy::Replace, "")
+        .await;
+    let mut ingestion = ingestion.unwrap();
+    while ingestion.progress().ready == 0 {
+        ingestion.changed().await;
+    }
+    assert_eq!(
+        documents(&search(&store, &scope, &query("whale")).await),
+        ["read"]
+    );
+    assert_eq!(ingestion.progress().failed, 0);
+    waking.awake.store(true, Ordering::Relaxed);
+    let outcome = ingestion.finish().await.unwrap();
+    assert!(outcome.results.iter().all(|result| result.failure.is_none()));
+    at_rest(&store, &scope).await;
+    store.close().await;
+
+    // Who is down for longer than that is named.
+    waking.awake.store(false, Ordering::Relaxed);
+    let config = Config {
+        read_patience: HumanDuration::from_secs(1),
+        ..super::support::config(folder.path())
+    };
+    let store = Store::open(config, Arc::new(Hashed::default()), waking)
+        .await
+        .unwrap();
+    let outcome = ingest(&store, &scope, vec![(head("other"), "a picture of a ship")]).await;
+    let failure = outcome.results[0].failure.as_ref().unwrap();
+    assert_eq!(
+        (failure.reason.as_str(), failure.kind()),
+        ("OCR_DOWN", Kind::Unavailable)
+    );
     at_rest(&store, &scope).await;
     store.close().await;
 }

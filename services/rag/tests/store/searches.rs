@@ -124,6 +124,11 @@ async fn pages_are_parts_of_one_search_and_end_with_their_epoch() {
     ingest(&store, &scope, vec![(head("b"), "whale number 99")]).await;
     let gone = Fault::from(store.search(&scope, &query).await.unwrap_err());
     assert_eq!((gone.kind, gone.reason), (Kind::Aborted, "EPOCH_GONE"));
+    // The scope is older than the document; what is found is not.
+    query.page.clear();
+    let found = search(&store, &scope, &query).await;
+    assert_eq!(found.epoch, store.epoch(&scope).await.unwrap());
+    assert!(found.epoch > scope.epoch() && found.hits.iter().any(|hit| hit.document == "b"));
     store.close().await;
 }
 
