@@ -9,7 +9,7 @@
 {{- end -}}
 {{- if $values.qdrant.enabled -}}{{- $edges = append $edges (list "rag" "qdrant" 6334) -}}{{- end -}}
 {{- if $values.postgres.enabled -}}
-{{- range append (include "polyphony.queues" .root | fromJsonArray) "rag" | uniq -}}{{- $edges = append $edges (list . "postgres" 5432) -}}{{- end -}}
+{{- range include "polyphony.queues" .root | fromJsonArray -}}{{- $edges = append $edges (list . "postgres" 5432) -}}{{- end -}}
 {{- end -}}
 {{- if $values.objectStore.enabled -}}{{- $edges = append $edges (list "tts" "object-store" 9000) -}}{{- end -}}
 {{- range $name, $_ := $values.vllm.instances -}}{{- $edges = append $edges (list "llm-proxy" (print "vllm-" $name) 8000) -}}{{- end -}}

@@ -8,7 +8,7 @@
 
 {{/* Services with a queue of long work. */}}
 {{- define "polyphony.queues" -}}
-["asr", "ocr", "video-gen"]
+["asr", "ocr", "rag", "video-gen"]
 {{- end -}}
 
 {{/* What the gateway routes to each service. What several answer goes to the first that is enabled, but for operations whose

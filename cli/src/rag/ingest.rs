@@ -1,34 +1,39 @@
 //! `polyphony rag ingest`: files into a space, those that are there with the same content left out.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use polyphony_proto::google::longrunning as lro;
-use polyphony_proto::google::longrunning::operations_client::OperationsClient;
 use polyphony_proto::rag::v1 as pb;
 use polyphony_proto::rag::v1::ingest_request::Request as Message;
-use prost::Message as _;
+use polyphony_proto::rag::v1::watch_ingest_response::Result as Ended;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::tally::Tally;
 use super::walk::{Found, Walk, walk};
-use super::{Client, MOST_REPLY, PIECE, connect, id};
+use super::{Client, PIECE, connect, id};
 use crate::args::{Ingest, Mesh};
-use crate::{client, output};
+use crate::output;
 
 /// Files and bytes of one call: it is acknowledged as a whole, so what is lost with a broken connection is bounded.
 const CALL_FILES: usize = 100;
 const CALL_BYTES: u64 = 128 << 20;
 /// Messages that are read ahead of the connection.
 const AHEAD: usize = 8;
+/// A service that says nothing for so long, and is not there, is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Before an ingestion is watched anew.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(mesh: &Mesh, json: bool, space: &str, args: Ingest) -> anyhow::Result<ExitCode> {
     let Walk { files, skipped } = walk(&args.paths)?;
@@ -73,7 +78,7 @@ pub(super) async fn run(mesh: &Mesh, json: bool, space: &str, args: Ingest) -> a
         operations.push((operation, files));
     }
     for (operation, files) in operations {
-        let response = finished(mesh, &mut client, &operation, &bar).await?;
+        let response = finished(&mut client, &operation, &bar).await?;
         bar.suspend(|| tally.take(json, &files, response))?;
     }
     bar.finish_and_clear();
@@ -241,50 +246,52 @@ fn read(
     Ok(())
 }
 
-/// Waits for an ingestion and shows how far it is.
-async fn finished(
-    mesh: &Mesh,
+/// Waits for an ingestion and shows how far it is. It outlives its service, so a service that goes away is waited for.
+async fn finished(client: &mut Client, name: &str, bar: &ProgressBar) -> anyhow::Result<pb::IngestResponse> {
+    let begun = bar.position();
+    let mut heard = Instant::now();
+    loop {
+        match watched(client, name, begun, bar, &mut heard).await {
+            Ok(Some(Ended::Response(response))) => return Ok(response),
+            Ok(Some(Ended::Error(error))) => bail!("the ingestion failed: {}", error.message),
+            Ok(None) => bail!("the ingestion broke off; run the command again, it goes on where it was"),
+            Err(status) if is_away(&status) && heard.elapsed() < PATIENCE => {
+                bar.set_message("waiting for the service");
+            }
+            Err(status) => return Err(status.into()),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Whether the service, or the door before it, is not there.
+fn is_away(status: &Status) -> bool {
+    status.code() == Code::Unavailable || status.source().is_some()
+}
+
+/// Watches an ingestion to its end, or to that of the stream.
+async fn watched(
     client: &mut Client,
     name: &str,
+    begun: u64,
     bar: &ProgressBar,
-) -> anyhow::Result<pb::IngestResponse> {
-    let begun = bar.position();
+    heard: &mut Instant,
+) -> Result<Option<Ended>, Status> {
     let watch = pb::WatchIngestRequest {
         name: name.to_owned(),
     };
     let mut watched = client.watch_ingest(watch).await?.into_inner();
-    let mut last = pb::IngestMetadata::default();
-    while let Some(now) = watched.message().await? {
-        last = now.metadata.unwrap_or_default();
-        bar.set_position(begun + u64::from(last.ready_documents + last.failed_documents));
-        bar.set_message(id(&last.current_document).to_owned());
-    }
-    let channel = client::connect(mesh).await?;
-    let mut operations = OperationsClient::new(channel).max_decoding_message_size(MOST_REPLY);
-    let mut get = tonic::Request::new(lro::GetOperationRequest {
-        name: name.to_owned(),
-    });
-    // A door before processes of their own goes by this (AIP-4222).
-    if let Ok(params) = format!("name={name}").parse() {
-        get.metadata_mut().insert("x-goog-request-params", params);
-    }
-    let operation = match operations.get_operation(get).await {
-        Ok(operation) => operation.into_inner(),
-        // One that does not may lead to the operations of another.
-        Err(status) if status.code() == Code::NotFound && last.failed_documents == 0 => {
-            return Ok(pb::IngestResponse::default());
+    while let Some(news) = watched.message().await? {
+        *heard = Instant::now();
+        let pb::WatchIngestResponse { metadata, result } = news;
+        let now = metadata.unwrap_or_default();
+        bar.set_position(begun + u64::from(now.ready_documents + now.failed_documents));
+        bar.set_message(id(&now.current_document).to_owned());
+        if result.is_some() {
+            return Ok(result);
         }
-        Err(status) if status.code() == Code::NotFound => {
-            let failed = last.failed_documents;
-            bail!("{failed} documents failed; `polyphony rag documents --state failed` says why")
-        }
-        Err(status) => return Err(status.into()),
-    };
-    match operation.result {
-        Some(lro::operation::Result::Response(response)) => Ok(pb::IngestResponse::decode(&*response.value)?),
-        Some(lro::operation::Result::Error(error)) => bail!("the ingestion failed: {}", error.message),
-        None => bail!("the ingestion broke off; run the command again, it goes on where it was"),
     }
+    Ok(None)
 }
 
 fn bar(files: u64, json: bool) -> ProgressBar {

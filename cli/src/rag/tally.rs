@@ -25,10 +25,6 @@ impl Tally {
         files: &[Found],
         response: pb::IngestResponse,
     ) -> anyhow::Result<()> {
-        if response.results.is_empty() {
-            // All that is known is that none failed.
-            self.ready += files.len();
-        }
         for (found, result) in files.iter().zip(response.results) {
             if let Some(error) = &result.error {
                 self.fail(json, found, &error.message)?;

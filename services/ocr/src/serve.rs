@@ -130,6 +130,8 @@ fn terms(config: &Config) -> Terms {
         max_attempts: 3,
         // Batches are worked on in this process, so one that takes it along is to blame.
         blame_losses: true,
+        max_interruptions: None,
+        holder_stops: false,
         max_queue: config.max_operations,
         max_kept: config.max_operations,
         retention: Some(config.operation_retention.get()),

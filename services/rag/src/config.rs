@@ -11,6 +11,7 @@ use polyphony_chassis::config::{ChannelConfig, ServerConfig};
 use polyphony_chassis::places::or_each_core;
 use polyphony_config::{ByteSize, HumanDuration, Layers, Secret, data_dir};
 use polyphony_inference::InferenceConfig;
+use polyphony_jobs::JobsConfig;
 use polyphony_models::ModelsConfig;
 use serde::{Deserialize, Serialize};
 
@@ -85,9 +86,9 @@ pub struct Config {
     pub stream_idle: HumanDuration,
     /// Documents in one ingestion. Default: 1,000.
     pub max_documents: usize,
-    /// Ingestions that are remembered, running or done; one more is refused. Default: 10,000.
+    /// Ingestions that are kept, running or done; one more is refused. Default: 10,000.
     pub max_operations: usize,
-    /// How long an ingestion is remembered after it is done. Default: 1 h.
+    /// How long an ingestion is kept after it is done. Default: 1 h.
     pub operation_retention: HumanDuration,
     /// `[rag.answer]`: how answers are made.
     pub answer: AnswerConfig,
@@ -101,6 +102,9 @@ pub struct Config {
     /// `[inference]`: where ONNX Runtime lies, and which device runs it.
     #[serde(skip)]
     pub inference: InferenceConfig,
+    /// `[jobs]`: where ingestions are kept.
+    #[serde(skip)]
+    pub jobs: JobsConfig,
 }
 
 /// A service holds at most so many indexes open: each has files and memory maps.
@@ -119,6 +123,7 @@ impl Config {
         let mut config: Self = layers.section("rag")?;
         config.models = layers.section("models")?;
         config.inference = layers.section("inference")?;
+        config.jobs = JobsConfig::read(layers)?;
         config.server.limits.take_media();
         config.check(layers)?;
         Ok(config)
@@ -286,6 +291,7 @@ impl Default for Config {
             lexical: LexicalConfig::default(),
             models: ModelsConfig::default(),
             inference: InferenceConfig::default(),
+            jobs: JobsConfig::default(),
         }
     }
 }

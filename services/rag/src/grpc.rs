@@ -5,14 +5,11 @@ mod answer;
 mod archive;
 mod capabilities;
 mod ingest;
-mod operation;
 mod rerank;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
-use polyphony_chassis::operations::{Desk, Operations, Terms};
+use futures_util::stream::{BoxStream, try_unfold};
 use polyphony_chassis::places::{Patience, Places};
 use polyphony_chassis::{Caller, Deadline, RequestId};
 use polyphony_error::{Fault, Kind};
@@ -30,9 +27,9 @@ use crate::config::Config;
 use crate::convert::{self, data, document, names, search, space};
 use crate::encoders::Encoders;
 use crate::fetch::Fetcher;
+use crate::ingestions::{self, Ingestions};
 use crate::store::DocumentListing;
 use crate::{Scope, Store};
-use operation::Ingesting;
 
 /// The service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,7 +47,7 @@ struct Shared {
     fetcher: Fetcher,
     cache: Cache<answer::Kept>,
     places: Places,
-    ingestions: Desk<Ingesting>,
+    ingestions: Ingestions,
 }
 
 // === impl Service ===
@@ -62,21 +59,14 @@ impl Service {
         encoders: Encoders,
         llm: Llm,
         fetcher: Fetcher,
-        operations: Operations,
+        ingestions: Ingestions,
     ) -> Self {
         let places = Places::new("rag", config.max_streams, config.searches(), config.max_queue);
-        let terms = Terms {
-            service: "rag",
-            max_operations: config.max_operations,
-            operation_retention: config.operation_retention.get(),
-            // They only watch: the store's own workers do the work.
-            turns: config.max_operations,
-        };
         Self {
             shared: Arc::new(Shared {
                 cache: Cache::new(config.answer.cache_size.as_usize(), config.answer.cache_ttl.get()),
                 places,
-                ingestions: Desk::new(operations, terms),
+                ingestions,
                 config,
                 store,
                 encoders,
@@ -104,8 +94,8 @@ impl RagService for Service {
     ) -> Result<Response<Operation>, Status> {
         let _place = self.shared.places.stream()?;
         let caller = Caller::of(&request);
-        let operation = ingest::ingest(&self.shared, &caller, request.into_inner()).await?;
-        Ok(Response::new(operation.wire()))
+        let job = ingest::ingest(&self.shared, &caller, request.into_inner()).await?;
+        Ok(Response::new(self.shared.ingestions.operation(&job).await?))
     }
 
     type WatchIngestStream = BoxStream<'static, Result<pb::WatchIngestResponse, Status>>;
@@ -116,23 +106,18 @@ impl RagService for Service {
     ) -> Result<Response<Self::WatchIngestStream>, Status> {
         let caller = Caller::of(&request);
         let pb::WatchIngestRequest { name } = request.into_inner();
-        let ingestions = &self.shared.ingestions;
-        let is_own = |name| {
-            ingestions
-                .get(name)
-                .is_ok_and(|known| caller.is(&known.moment().progress.owner))
-        };
-        if !is_own(name.as_str()) {
-            let remedy = "it may be forgotten; ingestions do not outlive their process, documents do";
-            return Err(Fault::not_found("operation", names::said_back(&name), remedy).into());
-        }
-        let watched = ingestions.watch(&name)?;
-        let message = |metadata| {
-            Ok(pb::WatchIngestResponse {
-                metadata: Some(metadata),
-            })
-        };
-        Ok(Response::new(watched.map(message).boxed()))
+        let ingestions = self.shared.ingestions.clone();
+        let watched = ingestions.watch(&name, &caller).await?;
+        Ok(Response::new(Box::pin(try_unfold(
+            (watched, ingestions),
+            |(mut watched, ingestions)| async move {
+                let Some(job) = watched.next().await.map_err(Fault::from)? else {
+                    return Ok(None);
+                };
+                let now = ingestions::news(&ingestions, &job).await?;
+                Ok(Some((now, (watched, ingestions))))
+            },
+        ))))
     }
 
     async fn search(

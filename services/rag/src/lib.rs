@@ -9,7 +9,8 @@
 //! [`ingest`] stores its bytes and a row in the `ledger`, and only then acknowledges it. A worker [`parse`]s it to text
 //! and blocks, finds its [`doctype`], cuts it ([`chunk`]) into passages, has them embedded, and writes passages and
 //! vectors to the ledger; then the [`dense`] index, then the [`lexical`] one, then the ledger says that it is ready. A
-//! crash anywhere in between is mended at the next start: the ledger is the truth, and both indexes follow it.
+//! crash anywhere in between is mended at the next start: the ledger is the truth, and both indexes follow it. What was
+//! asked for together is a job of a queue (`ingestions`), which watches its documents and outlives the process as they do.
 //!
 //! # The life of a query
 //!
@@ -34,6 +35,7 @@ mod fetch;
 pub mod fuse;
 mod grpc;
 pub mod ingest;
+mod ingestions;
 mod ledger;
 pub mod lexical;
 mod metrics;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use polyphony_chassis::accept::Ended;
@@ -10,21 +11,27 @@ use polyphony_chassis::models::Models;
 use polyphony_chassis::{Program, Runtime, Server, connect};
 use polyphony_config::{Dump, Layers};
 use polyphony_error::Fault;
+use polyphony_jobs::{Queue, Terms};
 use polyphony_proto::rag::v1 as pb;
 use polyphony_proto::rag::v1::rag_service_server::{RagServiceServer, SERVICE_NAME};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::clients::{Llm, Pages, Speech};
 use crate::config::Config;
 use crate::encoders::Encoders;
 use crate::fetch::{Fetcher, Hosts};
 use crate::grpc::Service;
+use crate::ingestions::{self, Ingestions};
 use crate::prepare::{Classifiers, Kinds, Preparer};
 use crate::{Error, Store};
 
 /// The program, for `polyphony_chassis::main` and for `polyphony up`.
 #[derive(Debug)]
 pub struct Rag;
+
+/// To let go of an ingestion takes a write; a process that ends does not wait for it longer than this.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// Retrieval cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,9 @@ pub enum StartError {
     /// The documents' store cannot be opened.
     #[error("cannot open the store of documents")]
     Store(#[source] Error),
+    /// The queue of ingestions cannot be opened.
+    #[error("cannot open the queue of ingestions")]
+    Jobs(#[from] polyphony_jobs::Error),
     /// Another service has an address that is none.
     #[error("{key} cannot be used")]
     Endpoint {
@@ -64,7 +74,8 @@ impl Program for Rag {
     fn dump<'a>(config: &Config, dump: Dump<'a>) -> Result<Dump<'a>, polyphony_config::Error> {
         dump.section("rag", config)?
             .section("models", &config.models)?
-            .section("inference", &config.inference)
+            .section("inference", &config.inference)?
+            .section("jobs", &config.jobs)
     }
 
     fn server(config: &Config) -> &ServerConfig {
@@ -117,6 +128,7 @@ pub async fn serve(
     let classifiers = Classifiers::at(config.classifier().map_err(refused)?);
     let kinds = Kinds::new(classifiers, config.doc_types.clone());
     let preparer = Preparer::new(encoders.clone(), pages, speech, kinds);
+    let queue = Queue::open(&config.jobs, terms(&config)).await?;
     let store = Store::open(config.clone(), Arc::new(encoders.clone()), Arc::new(preparer))
         .await
         .map_err(StartError::Store)?;
@@ -133,7 +145,12 @@ pub async fn serve(
         }
     };
     let (operations, limits) = (runtime.residents.operations(), config.server.limits.clone());
-    let service = Service::new(config, store.clone(), encoders, llm, fetcher, operations.clone());
+    let ingestions = Ingestions::new(queue.clone());
+    operations.tell_of(Arc::new(ingestions.clone()));
+    let stop = CancellationToken::new();
+    let largest = limits.max_send_message;
+    let watching = tokio::spawn(ingestions::work(queue, store.clone(), largest, stop.clone()));
+    let service = Service::new(config, store.clone(), encoders, llm, fetcher, ingestions);
     let ended = server
         .within(&runtime)
         .awaits(SERVICE_NAME, "an embedding model", ready)
@@ -144,7 +161,30 @@ pub async fn serve(
         .operations(operations)
         .serve(listener, runtime.shutdown)
         .await;
+    stop.cancel();
+    if tokio::time::timeout(PARTING, watching).await.is_err() {
+        tracing::warn!("an ingestion is watched no longer; the next start goes on with it");
+    }
     // What waits is in the ledger; what runs may finish its step.
     store.close().await;
     Ok(ended?)
+}
+
+fn terms(config: &Config) -> Terms {
+    Terms {
+        service: Rag::NAME,
+        // Nothing is attempted by them: they watch.
+        max_attempts: 3,
+        blame_losses: false,
+        max_interruptions: None,
+        // Documents go on without them, so a cancelled one is over when these are stopped.
+        holder_stops: true,
+        max_queue: config.max_operations,
+        max_kept: config.max_operations,
+        retention: Some(config.operation_retention.get()),
+        lanes: ingestions::MOST_WATCHED,
+        max_payload: ingestions::most_payload(config.max_documents),
+        max_result: config.server.limits.max_send_message.as_usize(),
+        drop_payload: true,
+    }
 }

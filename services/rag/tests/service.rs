@@ -6,6 +6,7 @@ mod archives;
 mod bad_input;
 mod bad_streams;
 mod documents;
+mod ingestions;
 mod llm;
 mod owners;
 mod spaces;

@@ -34,6 +34,8 @@ pub struct Config {
     pub max_queue: usize,
     /// Videos that are kept, whatever their state; one more is refused. Default: 1,000.
     pub max_operations: usize,
+    /// A video during which the service ended so often in a row, without coming farther than before, has failed. Default: 50.
+    pub max_interruptions: u32,
     /// How long a video is kept after it is done. "0": until it is deleted. Default: 7 days.
     pub operation_retention: HumanDuration,
     /// Callers that may ask for `PRIORITY_HIGH`, by their DNS names or SPIFFE ids; "anonymous" are those without a
@@ -103,7 +105,8 @@ impl Config {
             ("worker_idle", self.worker_idle),
         ])?;
         checks.positive("max_queue", self.max_queue)?;
-        checks.positive("max_operations", self.max_operations)
+        checks.positive("max_operations", self.max_operations)?;
+        checks.positive("max_interruptions", self.max_interruptions as usize)
     }
 
     /// How long a video is kept. None: until it is deleted.
@@ -130,6 +133,7 @@ impl Default for Config {
             preview_every_steps: 5,
             max_queue: 64,
             max_operations: 1_000,
+            max_interruptions: 50,
             operation_retention: HumanDuration::from_secs(7 * 24 * 3_600),
             high_priority_callers: vec![polyphony_chassis::ANONYMOUS.to_owned()],
             worker_start: HumanDuration::from_secs(120),

@@ -78,6 +78,8 @@ impl Engine {
             max_attempts: MOST_ATTEMPTS,
             // The worker is another process, whose death is seen.
             blame_losses: false,
+            max_interruptions: Some(config.max_interruptions),
+            holder_stops: false,
             max_queue: config.max_queue,
             max_kept: config.max_operations,
             retention: config.retention(),

@@ -22,10 +22,11 @@ fn kills() -> usize {
     std::env::var("POLYPHONY_VIDEO_KILLS").map_or(10, |text| text.parse().expect("a number"))
 }
 
-fn start(folder: &Path, port: u16) -> Child {
+fn start(folder: &Path, port: u16, more: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polyphony-video-gen"));
-    for setting in settings(folder, &folder.join("stand-in-worker")) {
-        command.args(["--set", &setting]);
+    let settings = settings(folder, &folder.join("stand-in-worker"));
+    for setting in settings.iter().map(String::as_str).chain(more.iter().copied()) {
+        command.args(["--set", setting]);
     }
     command
         .args(["--set", &format!("video-gen.server.listen=127.0.0.1:{port}")])
@@ -34,6 +35,11 @@ fn start(folder: &Path, port: u16) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("starts")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").port()
 }
 
 async fn connected(address: SocketAddr) -> VideoServiceClient<Channel> {
@@ -69,13 +75,9 @@ fn is_over(video: &pb::Video) -> bool {
 async fn no_kill_loses_a_video_or_makes_it_twice() {
     let folder = tempfile::tempdir().expect("a folder");
     stand_in::script(folder.path());
-    let port = TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("bound")
-        .port();
+    let port = free_port();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let mut child = start(folder.path(), port);
+    let mut child = start(folder.path(), port, &[]);
     let mut client = connected(address).await;
     // Two of each kind, which must be the same to the last bit.
     let mut names = HashMap::new();
@@ -98,7 +100,7 @@ async fn no_kill_loses_a_video_or_makes_it_twice() {
         tokio::time::sleep(Duration::from_millis(chance.u64(10..250))).await;
         child.kill().expect("killed");
         child.wait().expect("ends");
-        child = start(folder.path(), port);
+        child = start(folder.path(), port, &[]);
         client = connected(address).await;
         let videos = all(&mut client).await;
         assert_eq!(videos.len(), VIDEOS, "none is lost");
@@ -136,4 +138,61 @@ async fn no_kill_loses_a_video_or_makes_it_twice() {
     }
     child.kill().expect("killed");
     child.wait().expect("ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_video_during_which_the_service_ends_again_and_again_fails_and_lets_others_pass() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stand_in::script(folder.path());
+    let port = free_port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let settings = ["video-gen.max_interruptions=3", "video-gen.worker_silence=1h"];
+    let mut child = start(folder.path(), port, &settings);
+    let mut client = connected(address).await;
+    let mut begun = Vec::new();
+    for prompt in ["hang", "a cat"] {
+        let operation = client
+            .generate_video(request(prompt))
+            .await
+            .expect("begins")
+            .into_inner();
+        begun.push(video(&operation).name);
+    }
+    for end in 1..=3 {
+        // What is begun the third time is not begun a fourth.
+        let begun = || {
+            let notes = stand_in::notes(folder.path());
+            notes.iter().filter(|note| *note == "generate hang").count()
+        };
+        while begun() < end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        child.kill().expect("killed");
+        child.wait().expect("ends");
+        child = start(folder.path(), port, &settings);
+        client = connected(address).await;
+    }
+    let mut last = Vec::new();
+    for name in begun {
+        let watch = pb::WatchVideoRequest {
+            name,
+            preview_every_steps: None,
+        };
+        let mut watched = client.watch_video(watch).await.expect("known").into_inner();
+        let mut video = None;
+        while let Some(message) = watched.message().await.expect("goes on") {
+            video = message.video;
+        }
+        last.push(video.expect("told"));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ends");
+    assert_eq!((last[0].state(), last[0].attempts), (JobState::Failed, 3));
+    let error = last[0].error.as_ref().expect("a cause");
+    assert!(
+        error.message.contains("ended 3 times in a row"),
+        "{}",
+        error.message
+    );
+    assert_eq!(last[1].state(), JobState::Succeeded);
 }

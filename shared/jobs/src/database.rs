@@ -34,7 +34,7 @@ const READERS: u32 = 4;
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The version of the tables below. One more means a migration is written.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// `BYTES` stands for what a database calls a string of bytes, `NAME` for text that is ordered by its bytes. Times are
 /// microseconds since 1970. What is large has tables of its own, so that a heartbeat does not write it again.
@@ -44,7 +44,8 @@ const TABLES: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS jobs (
         id NAME PRIMARY KEY, queue NAME NOT NULL, number BIGINT NOT NULL, owner NAME NOT NULL,
         request NAME, fingerprint TEXT NOT NULL, label NAME NOT NULL, state BIGINT NOT NULL, priority BIGINT NOT NULL,
-        attempts BIGINT NOT NULL, strikes BIGINT NOT NULL, token TEXT, lease BIGINT, cancelling BIGINT NOT NULL,
+        attempts BIGINT NOT NULL, strikes BIGINT NOT NULL, interruptions BIGINT NOT NULL DEFAULT 0,
+        reached BIGINT NOT NULL DEFAULT 0, token TEXT, lease BIGINT, cancelling BIGINT NOT NULL,
         cost BIGINT NOT NULL, created BIGINT NOT NULL, started BIGINT, ended BIGINT, updated BIGINT NOT NULL,
         deadline BIGINT, expires BIGINT, progress BYTES NOT NULL, failure BYTES)",
     "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (queue, state, priority, number)",
@@ -52,6 +53,13 @@ const TABLES: [&str; 8] = [
     "CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_request ON jobs (queue, owner, request) WHERE request IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS job_payloads (job NAME PRIMARY KEY, content BYTES NOT NULL)",
     "CREATE TABLE IF NOT EXISTS job_results (job NAME PRIMARY KEY, content BYTES NOT NULL)",
+];
+
+/// What makes the tables of version 1 those of version 2.
+const FROM_1_TO_2: [&str; 3] = [
+    "ALTER TABLE jobs ADD COLUMN interruptions BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN reached BIGINT NOT NULL DEFAULT 0",
+    "UPDATE job_meta SET value = '2' WHERE name = 'schema'",
 ];
 
 // === impl Database ===
@@ -174,7 +182,13 @@ impl Database {
             .fetch_one(&mut *writing)
             .await
             .map_err(making())?;
-        let found: String = row.try_get(0).map_err(making())?;
+        let mut found: String = row.try_get(0).map_err(making())?;
+        if found == "1" {
+            for statement in FROM_1_TO_2 {
+                writing.execute(statement).await.map_err(making())?;
+            }
+            VERSION.clone_into(&mut found);
+        }
         if found != VERSION {
             let what = format!("its tables are of version {found}, and this program knows version {VERSION}");
             return Err(Error::Damaged(what));
@@ -230,6 +244,43 @@ fn escaped(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The table of jobs as version 1 had it.
+    const JOBS_OF_1: &str = "CREATE TABLE jobs (
+        id TEXT PRIMARY KEY, queue TEXT NOT NULL, number BIGINT NOT NULL, owner TEXT NOT NULL,
+        request TEXT, fingerprint TEXT NOT NULL, label TEXT NOT NULL, state BIGINT NOT NULL, priority BIGINT NOT NULL,
+        attempts BIGINT NOT NULL, strikes BIGINT NOT NULL, token TEXT, lease BIGINT, cancelling BIGINT NOT NULL,
+        cost BIGINT NOT NULL, created BIGINT NOT NULL, started BIGINT, ended BIGINT, updated BIGINT NOT NULL,
+        deadline BIGINT, expires BIGINT, progress BLOB NOT NULL, failure BLOB)";
+
+    #[tokio::test]
+    async fn tables_of_version_1_become_those_of_version_2() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(None, folder.path()).await.unwrap();
+        for statement in [
+            "DROP TABLE jobs",
+            JOBS_OF_1,
+            "UPDATE job_meta SET value = '1' WHERE name = 'schema'",
+            "INSERT INTO jobs (id, queue, number, owner, fingerprint, label, state, priority, attempts, strikes, \
+             cancelling, cost, created, updated, progress) VALUES ('a', 'q', 1, 'me', '', '', 1, 2, 0, 0, 0, 0, 0, 0, x'')",
+        ] {
+            database.writer.execute(statement).await.unwrap();
+        }
+        database.close().await;
+        drop(database);
+        for _ in 0..2 {
+            let database = Database::open(None, folder.path()).await.unwrap();
+            let row = sqlx::query(
+                "SELECT interruptions + reached, value FROM jobs, job_meta WHERE name = 'schema'",
+            )
+            .fetch_one(database.readers())
+            .await
+            .unwrap();
+            let found: (i64, String) = (row.get(0), row.get(1));
+            assert_eq!(found, (0, VERSION.to_owned()));
+            database.close().await;
+        }
+    }
 
     #[tokio::test]
     async fn what_is_committed_after_a_full_disk_is_there() {

@@ -34,6 +34,8 @@ pub(crate) struct Holding {
     token: String,
     /// What its holder said last, which the database hears of with the next heartbeat.
     pub(crate) said: Option<Vec<u8>>,
+    /// How far it has come, as a number.
+    reached: u64,
     /// Somebody wants it to stop.
     pub(crate) stop: bool,
 }
@@ -57,7 +59,8 @@ impl Held {
         let holding = Holding {
             token: token.clone(),
             said: None,
-            stop: false,
+            reached: 0,
+            stop: job.cancelling,
         };
         queue.holding().insert(job.id.clone(), holding);
         let claim = Claim {
@@ -103,6 +106,13 @@ impl Held {
         self.claim.with_holding(|holding| holding.said = Some(progress));
         self.claim.queue.told();
         Ok(())
+    }
+
+    /// Says how far it has come, as a number that grows while it is worked on: steps, say. An attempt that comes farther than
+    /// all before it was not in vain, however it ends ([`Terms::max_interruptions`](crate::Terms)). It is written down with the
+    /// next heartbeat.
+    pub fn reached(&self, reached: u64) {
+        self.claim.with_holding(|holding| holding.reached = reached);
     }
 
     /// Renews the lease, and writes down what was said.
@@ -246,10 +256,17 @@ impl Claim {
         result: Option<&[u8]>,
         rule: impl FnOnce(&mut Record) -> Result<(), crate::rules::Refusal> + Send,
     ) -> Result<Job, Error> {
-        let said = self.with_holding(|holding| holding.said.clone()).flatten();
+        let (said, reached) = self
+            .with_holding(|holding| (holding.said.clone(), holding.reached))
+            .unwrap_or_default();
+        let farther = |record: &mut Record| {
+            rule(record)?;
+            record.reach(reached);
+            Ok(())
+        };
         let changed = self
             .queue
-            .change_with(&self.id, said.as_deref(), result, rule)
+            .change_with(&self.id, said.as_deref(), result, farther)
             .await;
         match changed {
             // It was deleted from under us.

@@ -21,6 +21,8 @@ pub struct Job {
     pub attempts: u32,
     /// How often it took its worker with it.
     pub strikes: u32,
+    /// How often in a row its holder vanished and had come no farther than one before.
+    pub interruptions: u32,
     /// Somebody wants it to stop, and its holder has not let go yet.
     pub cancelling: bool,
     /// When it was submitted.

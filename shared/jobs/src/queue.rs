@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::micros;
 use crate::database::{self, Database};
 use crate::held::Holding;
-use crate::job::{Failure, Job, State};
+use crate::job::{Failure, Job, Priority, State};
 use crate::rules::{Ending, Limits, Record, Refusal};
 use crate::{Artifacts, Clock, Error, Held, JobsConfig, SystemClock};
 
@@ -42,6 +42,12 @@ pub struct Terms {
     pub max_attempts: u32,
     /// The work is done in this process, so its vanishing counts as the death of a worker.
     pub blame_losses: bool,
+    /// A job whose holder vanished so often in a row, without having come farther than one before ([`Held::reached`]), is
+    /// dead. Not counted where losses are blamed. None: it is tried for ever.
+    pub max_interruptions: Option<u32>,
+    /// What a job stands for goes on elsewhere and has to be stopped there: so one that waits and is to be cancelled goes to
+    /// the front ([`Priority::High`]) and is over when its next holder says so, whatever happens to processes meanwhile.
+    pub holder_stops: bool,
     /// Jobs that wait (`max_queue`); one more is refused.
     pub max_queue: usize,
     /// Jobs that are kept, whatever their state (`max_operations`); one more is refused.
@@ -102,6 +108,8 @@ impl Queue {
             lease: config.lease.get(),
             max_attempts: terms.max_attempts,
             blame_losses: terms.blame_losses,
+            max_interruptions: terms.max_interruptions,
+            holder_stops: terms.holder_stops,
             retention: terms.retention,
         };
         let artifacts = Artifacts::open(&folder, config.min_free.bytes(), database.is_ours_alone())?;
@@ -141,7 +149,15 @@ impl Queue {
     /// # Errors
     /// When the database fails.
     pub async fn claim(&self) -> Result<Option<Held>, Error> {
-        self.inner.claim().await
+        self.claim_of(Priority::Low).await
+    }
+
+    /// As [`claim`](Self::claim), of jobs of this priority and above.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_of(&self, least: Priority) -> Result<Option<Held>, Error> {
+        self.inner.claim(least).await
     }
 
     /// Whether this very process works on a job: where a queue is shared, another may.
@@ -163,8 +179,9 @@ impl Queue {
         self.inner.changes.subscribe()
     }
 
-    /// Asks a job of one of these owners to stop. One that waits is cancelled at once; one that is held hears of it
-    /// ([`Held::cancelled`]), in another process with its next heartbeat, and is over when its holder says so. To ask twice changes nothing.
+    /// Asks a job of one of these owners to stop. One that waits is cancelled at once, unless [`Terms::holder_stops`]; one
+    /// that is held hears of it ([`Held::cancelled`]), in another process with its next heartbeat, and is over when its
+    /// holder says so. To ask twice changes nothing.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Over`].
@@ -282,13 +299,13 @@ impl Inner {
         Ok(job)
     }
 
-    async fn claim(self: &Arc<Self>) -> Result<Option<Held>, Error> {
+    async fn claim(self: &Arc<Self>, least: Priority) -> Result<Option<Held>, Error> {
         let claiming = || Error::database("claiming a job");
         let (token, now) = (uuid::Uuid::new_v4().simple().to_string(), self.now());
         let mut writing = self.database.begin().await?;
         let statement = format!(
             "SELECT {} FROM jobs WHERE queue = $1 AND state = $2 AND (deadline IS NULL OR deadline > $3) \
-             ORDER BY priority DESC, number LIMIT 1{}",
+             AND priority >= $4 ORDER BY priority DESC, number LIMIT 1{}",
             rows::COLUMNS,
             self.database.for_update_unless_kept()
         );
@@ -296,6 +313,7 @@ impl Inner {
             .bind(self.terms.service)
             .bind(State::Queued.number())
             .bind(now)
+            .bind(least.number())
             .fetch_optional(&mut *writing)
             .await
             .map_err(claiming())?;

@@ -7,17 +7,23 @@ use std::time::Duration;
 
 use polyphony_error::{Fault, Kind};
 
-use crate::job::{Failure, State};
+use crate::job::{Failure, Priority, State};
 
 /// What the rules look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Where it is.
     pub state: State,
+    /// Its turn among others.
+    pub priority: Priority,
     /// How often it was begun.
     pub attempts: u32,
     /// How often it took its worker with it.
     pub strikes: u32,
+    /// How often in a row its holder vanished and had come no farther than one before.
+    pub interruptions: u32,
+    /// The farthest that a holder has come, as it counts that.
+    pub reached: u64,
     /// Who holds it.
     pub hold: Option<Hold>,
     /// Somebody wants it to stop.
@@ -52,6 +58,10 @@ pub struct Limits {
     pub max_attempts: u32,
     /// A holder that vanishes is a strike.
     pub blame_losses: bool,
+    /// A job with so many interruptions is dead. None: there may be any number.
+    pub max_interruptions: Option<u32>,
+    /// A job that waits is not cancelled at once, but by its next holder.
+    pub holder_stops: bool,
     /// How long a job is kept when it is over. None: for ever.
     pub retention: Option<Duration>,
 }
@@ -89,8 +99,11 @@ impl Record {
     pub const fn waiting(deadline: Option<i64>) -> Self {
         Self {
             state: State::Queued,
+            priority: Priority::Normal,
             attempts: 0,
             strikes: 0,
+            interruptions: 0,
+            reached: 0,
             hold: None,
             cancelling: false,
             started: None,
@@ -132,6 +145,14 @@ impl Record {
         Ok(())
     }
 
+    /// Its holder has come so far. One that came farther than all before it was not in vain.
+    pub(crate) const fn reach(&mut self, reached: u64) {
+        if reached > self.reached {
+            self.reached = reached;
+            self.interruptions = 0;
+        }
+    }
+
     /// Its holder prepares, or works.
     ///
     /// # Errors
@@ -163,7 +184,8 @@ impl Record {
         Ok(())
     }
 
-    /// Somebody wants it to stop. One that waits is cancelled at once, one that is held when its holder says so.
+    /// Somebody wants it to stop. One that waits is cancelled at once, unless its holder has to stop something elsewhere:
+    /// then its turn is next. One that is held is cancelled when its holder says so.
     ///
     /// # Errors
     /// [`Refusal::Over`].
@@ -173,7 +195,7 @@ impl Record {
         }
         self.cancelling = true;
         if self.state == State::Queued {
-            self.finish(State::Cancelled, Some(cancelled()), now, limits);
+            self.again(now, limits);
         }
         Ok(())
     }
@@ -193,7 +215,8 @@ impl Record {
                     self.strikes += 1;
                     self.struck("the process that did it went away", now, limits);
                 } else {
-                    self.again(now, limits);
+                    self.interruptions += 1;
+                    self.interrupted(now, limits);
                 }
             }
             _ => {}
@@ -216,8 +239,18 @@ impl Record {
 
     /// Its worker is dead; a try more, or none.
     fn struck(&mut self, cause: &str, now: i64, limits: &Limits) {
-        if self.strikes >= limits.max_attempts && !self.cancelling {
+        if self.strikes >= limits.max_attempts && (!self.cancelling || limits.holder_stops) {
             self.finish(State::Failed, Some(dead(self.strikes, cause)), now, limits);
+        } else {
+            self.again(now, limits);
+        }
+    }
+
+    /// Its holder is no more, which need not be its fault; a try more, unless that was in vain too often.
+    fn interrupted(&mut self, now: i64, limits: &Limits) {
+        let most = limits.max_interruptions;
+        if most.is_some_and(|most| self.interruptions >= most) && !self.cancelling {
+            self.finish(State::Failed, Some(given_up(self.interruptions)), now, limits);
         } else {
             self.again(now, limits);
         }
@@ -225,13 +258,16 @@ impl Record {
 
     /// It waits again, unless nobody wants it any more.
     fn again(&mut self, now: i64, limits: &Limits) {
-        if self.cancelling {
+        if self.cancelling && !limits.holder_stops {
             self.finish(State::Cancelled, Some(cancelled()), now, limits);
         } else if self.is_late(now) {
             self.finish(State::Failed, Some(late()), now, limits);
         } else {
             self.state = State::Queued;
             self.hold = None;
+            if self.cancelling {
+                self.priority = Priority::High;
+            }
         }
     }
 
@@ -269,6 +305,14 @@ fn dead(strikes: u32, cause: &str) -> Failure {
     let text =
         format!("its worker died {strikes} times, the last time because: {cause}; it is not tried again");
     Fault::new(Kind::Internal, "POISONED_JOB", text).into()
+}
+
+fn given_up(interruptions: u32) -> Failure {
+    let text = format!(
+        "the service ended {interruptions} times in a row while it worked on this, and had come no farther than before; it \
+         is not tried again. Look into the log for why it ends, or ask for less"
+    );
+    Fault::new(Kind::Internal, "INTERRUPTED_JOB", text).into()
 }
 
 #[cfg(test)]

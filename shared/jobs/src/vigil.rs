@@ -9,7 +9,7 @@ use tokio::task::{self, JoinHandle};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Held, Job, Pulse, Queue};
+use crate::{Error, Held, Job, Priority, Pulse, Queue};
 
 /// Why work on a job is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,9 +139,14 @@ impl Held {
 impl Queue {
     /// The next job, when there is one; none when `stop` comes first.
     pub async fn next(&self, stop: &CancellationToken) -> Option<Held> {
+        self.next_of(Priority::Low, stop).await
+    }
+
+    /// As [`next`](Self::next), of jobs of this priority and above.
+    pub async fn next_of(&self, least: Priority, stop: &CancellationToken) -> Option<Held> {
         let mut changes = self.changes();
         while !stop.is_cancelled() {
-            let pause = match self.claim().await {
+            let pause = match self.claim_of(least).await {
                 Ok(Some(held)) => return Some(held),
                 Ok(None) => None,
                 Err(error) => {

@@ -279,6 +279,92 @@ async fn deadlines_pass_and_what_is_old_is_forgotten_with_its_files() {
 }
 
 #[tokio::test]
+async fn a_job_whose_holder_stops_something_elsewhere_is_cancelled_by_the_next_one() {
+    let folder = quick();
+    let stops = Terms {
+        holder_stops: true,
+        ..terms()
+    };
+    let (queue, _) = open(folder.path(), stops.clone()).await;
+    submit(&queue, "before").await;
+    let job = submit(&queue, "x").await;
+    assert!(queue.claim_of(Priority::High).await.expect("works").is_none());
+    let asked = queue.cancel(&job.id, ME).await.expect("it waits");
+    assert_eq!((asked.state, asked.cancelling), (State::Queued, true));
+    let held = queue
+        .claim_of(Priority::High)
+        .await
+        .expect("works")
+        .expect("its turn is next");
+    assert_eq!(held.job().id, job.id);
+    assert!(held.is_cancelled(), "its holder knows at once");
+    // Its process goes away, and nothing was stopped yet.
+    drop(held);
+    queue.close().await;
+    drop(queue);
+    let (queue, clock) = open(folder.path(), stops).await;
+    clock.advance(Duration::from_secs(3));
+    queue.sweep().await.expect("works");
+    let again = queue
+        .claim_of(Priority::High)
+        .await
+        .expect("works")
+        .expect("it waits again");
+    let over = again.stopped().await.expect("held");
+    assert_eq!((over.id, over.state), (job.id, State::Cancelled));
+}
+
+#[tokio::test]
+async fn a_job_that_is_interrupted_in_vain_too_often_is_dead_and_the_next_has_its_turn() {
+    let folder = quick();
+    let few = Terms {
+        max_interruptions: Some(3),
+        ..terms()
+    };
+    let (queue, clock) = open(folder.path(), few).await;
+    let (job, next) = (submit(&queue, "x").await, submit(&queue, "y").await);
+    // The second gets farther than the first, those after it do not.
+    for (reached, interruptions) in [(5, 1), (7, 1), (7, 2), (2, 3)] {
+        let held = queue.claim().await.expect("works").expect("one waits");
+        assert_eq!(held.job().id, job.id, "it keeps its place");
+        held.reached(reached);
+        held.beat().await.expect("held");
+        drop(held);
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(queue.sweep().await.expect("works").lapsed, 1);
+        let now = queue.get(&job.id, ME).await.expect("known");
+        assert_eq!((now.interruptions, now.strikes), (interruptions, 0));
+    }
+    let dead = queue.get(&job.id, ME).await.expect("known");
+    assert_eq!(dead.state, State::Failed);
+    let status = dead.failure.expect("a cause").status;
+    assert!(String::from_utf8_lossy(&status).contains("INTERRUPTED_JOB"));
+    let held = queue.claim().await.expect("works").expect("one waits");
+    assert_eq!(held.job().id, next.id);
+}
+
+#[tokio::test]
+async fn who_has_something_to_do_first_may_ask_whether_a_job_is_taken_in() {
+    let folder = quick();
+    let small = Terms {
+        max_queue: 1,
+        ..terms()
+    };
+    let (queue, _) = open(folder.path(), small).await;
+    let id = "7f0c1f9e-3d3a-4a35-9df5-0b8f5a6d7c11";
+    queue.admits("anonymous", id).await.expect("room");
+    let new = NewJob {
+        request_id: id.to_owned(),
+        ..NewJob::new("anonymous", b"x".to_vec())
+    };
+    queue.submit(new).await.expect("room");
+    let full = |admitted: Result<(), Error>| matches!(admitted, Err(Error::QueueFull { .. }));
+    assert!(full(queue.admits("anonymous", "").await));
+    assert!(full(queue.admits("spiffe://example.org/radio", id).await));
+    queue.admits("anonymous", id).await.expect("the same is there");
+}
+
+#[tokio::test]
 async fn one_too_many_and_too_much_are_refused_and_leave_nothing() {
     let folder = quick();
     let small = Terms {

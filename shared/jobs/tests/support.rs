@@ -42,6 +42,8 @@ pub(crate) fn terms() -> Terms {
         service: "test",
         max_attempts: 3,
         blame_losses: false,
+        max_interruptions: None,
+        holder_stops: false,
         max_queue: 100,
         max_kept: 1_000,
         retention: Some(Duration::from_secs(3_600)),

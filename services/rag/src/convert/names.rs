@@ -4,12 +4,8 @@ use std::fmt;
 
 use polyphony_error::Fault;
 
-use crate::doctype::upto;
 pub(crate) use crate::ingest::{ID_RULE as DOCUMENT_RULE, is_id as is_document_id};
 pub(crate) use crate::store::{ID_RULE as SPACE_RULE, is_id as is_space_id};
-
-/// The most bytes of a name that are said back.
-const SAID_BACK: usize = 128;
 
 /// The id in the name of a space, which stands in `field`.
 pub(crate) fn space(name: &str, field: &'static str) -> Result<String, Fault> {
@@ -44,11 +40,6 @@ pub(crate) fn of_space(id: &str) -> String {
 /// The name of a document.
 pub(crate) fn of_document(space: &str, id: impl fmt::Display) -> String {
     format!("spaces/{space}/documents/{id}")
-}
-
-/// Of a caller's text, what is said back.
-pub(crate) fn said_back(text: &str) -> String {
-    upto(text, SAID_BACK).to_owned()
 }
 
 #[cfg(test)]

@@ -1,21 +1,20 @@
 //! `Ingest`: documents come in piece by piece and go to the disk as they come; a document is never held in memory.
 
-use std::sync::Arc;
-
 use polyphony_chassis::Caller;
-use polyphony_chassis::operations::Operation;
 use polyphony_error::{Fault, chain};
+use polyphony_jobs::Job;
 use polyphony_proto::rag::v1 as pb;
 use polyphony_proto::rag::v1::ingest_request::Request as Message;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::operation::{self, Ingesting, State};
 use super::{Shared, idle, out_of_order};
+use crate::Error;
 use crate::convert::ingest::{self, Announced, Media};
 use crate::domain::Head;
-use crate::ingest::{Progress, Submission};
+use crate::ingest::Submission;
+use crate::ingestions;
 use crate::parse::Format;
 use crate::staging::Upload;
 
@@ -35,7 +34,7 @@ pub(super) async fn ingest(
     shared: &Shared,
     caller: &Caller,
     mut messages: Streaming<pb::IngestRequest>,
-) -> Result<Arc<Operation<Ingesting>>, Status> {
+) -> Result<Job, Status> {
     let first = next(shared, &mut messages).await?;
     let Some(Message::Config(config)) = first else {
         let problem = "is missing; the first message says where documents go";
@@ -86,33 +85,23 @@ pub(super) async fn ingest(
     if taken.is_empty() {
         return Err(out_of_order("document", "is missing; send at least one document").into());
     }
-    // What was answered before is found again by its owner alone.
-    let request_id = match config.request_id.as_str() {
-        "" => String::new(),
-        id => format!("{} {id}", scope.owner()),
+    let ingest::Config {
+        request_id, policy, ..
+    } = config;
+    let ingestions = shared.ingestions.clone();
+    // What is refused here leaves nothing in the ledger.
+    let room = ingestions.queue().admits(scope.owner(), &request_id).await;
+    room.map_err(Fault::from)?;
+    let (of, id) = (scope.clone(), request_id.clone());
+    // First the ledger, then the queue: what was told of is in both, and a job's documents are there.
+    let watched = async move |documents| {
+        crate::fault::point("before_queue");
+        let job = ingestions::submit(&ingestions, &of, id, documents).await?;
+        crate::fault::point("after_queue");
+        Ok::<_, Error>(job)
     };
-    let total = taken.len();
-    let ingestion = shared
-        .store
-        .ingest(&scope, taken, config.policy, &config.request_id)
-        .await
-        .map_err(Fault::from)?;
-    let state = State {
-        owner: scope.owner().to_owned(),
-        space: config.space.clone(),
-        progress: Progress {
-            total,
-            ..Progress::default()
-        },
-    };
-    let largest = shared.config.server.limits.max_send_message.as_usize();
-    let space = config.space;
-    let begun = shared
-        .ingestions
-        .begin(&request_id, state, async move |operation| {
-            operation::watch(operation, ingestion, space, largest).await
-        });
-    Ok(begun?)
+    let job = shared.store.admit(&scope, taken, policy, &request_id, watched);
+    Ok(job.await.map_err(Fault::from)?)
 }
 
 /// The next message of the client; none at its end.

@@ -46,7 +46,7 @@ impl Board {
     /// A version has reached a step.
     pub(crate) fn step(&self, version: i64, step: Step) {
         if let Some(ticket) = self.tickets().get(&version).map(Arc::clone) {
-            ticket.change(|now| now.step = Some(step));
+            ticket.reach(step);
         }
     }
 
@@ -71,6 +71,12 @@ impl Ticket {
         self.now().listeners.push(listener);
     }
 
+    /// It has reached a step.
+    pub(crate) fn reach(&self, step: Step) {
+        self.change(|now| now.step = Some(step));
+    }
+
+    /// It is done.
     pub(crate) fn settle(&self, outcome: Result<(), Failure>) {
         self.change(|now| {
             // What is done stays so.

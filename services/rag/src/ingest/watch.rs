@@ -1,12 +1,15 @@
 //! An ingestion as the one who asked for it sees it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use polyphony_error::{Fault, Kind};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::board::Ticket;
-use crate::domain::{Document, Failure};
+use crate::domain::{Document, DocumentState, Failure};
 use crate::engine::Step;
 use crate::ledger::{Admission, Submitted};
 use crate::{Error, Scope, Store};
@@ -15,8 +18,11 @@ use crate::{Error, Scope, Store};
 #[derive(Debug)]
 pub struct Ingestion {
     store: Store,
-    scope: Scope,
+    /// None: its space is gone.
+    scope: Option<Scope>,
     items: Vec<Item>,
+    /// This process does the work, and tells of each step.
+    is_here: bool,
     /// Counts changes of what is on its way.
     changes: watch::Receiver<u64>,
 }
@@ -27,6 +33,9 @@ struct Item {
     admission: Admission,
     ticket: Option<Arc<Ticket>>,
 }
+
+/// So often it is looked how far another process is.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How far an ingestion is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,34 +77,82 @@ pub struct DocumentResult {
 // === impl Ingestion ===
 
 impl Ingestion {
-    pub(crate) async fn watch(store: Store, scope: Scope, submitted: Vec<Submitted>) -> Result<Self, Error> {
+    /// Watches what was decided of documents of a space; of one that is gone there is no scope.
+    pub(crate) async fn watch(
+        store: Store,
+        scope: Option<Scope>,
+        submitted: Vec<Submitted>,
+    ) -> Result<Self, Error> {
         let (sender, changes) = watch::channel(0);
+        let is_here = scope
+            .as_ref()
+            .is_some_and(|scope| store.is_mine(scope.key().number()));
         let mut items = Vec::with_capacity(submitted.len());
         for Submitted { id, admission } in submitted {
-            let ticket = match &admission {
-                Admission::Taken(version) | Admission::Joined(version) => {
-                    let ticket = store.board().ticket(*version);
-                    ticket.listen(sender.clone());
-                    // It may have been done before there was a ticket, as before a restart.
-                    if let Some(outcome) = outcome(&store, *version).await? {
-                        store.board().settle(*version, outcome);
-                    }
-                    Some(ticket)
-                }
-                Admission::Unchanged | Admission::Skipped | Admission::Refused(_) => None,
-            };
+            let ticket = admission.version().map(|version| {
+                // Where somebody else does the work, nobody writes on the board here.
+                let ticket = if is_here {
+                    store.board().ticket(version)
+                } else {
+                    Arc::default()
+                };
+                ticket.listen(sender.clone());
+                ticket
+            });
             items.push(Item {
                 document: id,
                 admission,
                 ticket,
             });
         }
-        Ok(Self {
+        let ingestion = Self {
             store,
             scope,
             items,
+            is_here,
             changes,
-        })
+        };
+        // Some may have been done before there was a ticket, as before a restart.
+        ingestion.look().await?;
+        Ok(ingestion)
+    }
+
+    /// Looks into the ledger how far it is.
+    async fn look(&self) -> Result<(), Error> {
+        let waiting = |item: &&Item| item.outcome().is_none();
+        let versions: Vec<i64> = self
+            .items
+            .iter()
+            .filter(waiting)
+            .filter_map(|item| item.admission.version())
+            .collect();
+        let fates = match &self.scope {
+            Some(_) => self.store.ledger().fates(&versions).await?,
+            None => HashMap::new(),
+        };
+        for item in &self.items {
+            let (Some(ticket), Some(version)) = (&item.ticket, item.admission.version()) else {
+                continue;
+            };
+            let outcome = match fates.get(&version) {
+                _ if ticket.outcome().is_some() => continue,
+                None => Err(superseded()),
+                Some(fate) => match fate.state {
+                    DocumentState::Ready => Ok(()),
+                    DocumentState::Failed => Err(fate.failure.clone().unwrap_or_else(superseded)),
+                    DocumentState::Stored => continue,
+                    DocumentState::Indexing => {
+                        ticket.reach(Step::Indexing);
+                        continue;
+                    }
+                },
+            };
+            ticket.settle(outcome.clone());
+            if self.is_here {
+                self.store.board().settle(version, outcome);
+            }
+        }
+        Ok(())
     }
 
     /// The ids of its documents, in the order they came.
@@ -127,15 +184,23 @@ impl Ingestion {
 
     /// Whether nothing of it is on its way any more.
     pub fn is_done(&self) -> bool {
-        self.items.iter().all(|item| item.outcome().is_some())
+        self.progress().is_done()
     }
 
-    /// Waits until something has changed since the last call.
-    pub async fn changed(&mut self) {
+    /// Waits until something may have changed since the last call. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn changed(&mut self) -> Result<(), Error> {
+        if !self.is_here {
+            sleep(LOOK).await;
+            return self.look().await;
+        }
         if self.changes.changed().await.is_err() {
             // Nobody is left who could change anything.
             std::future::pending::<()>().await;
         }
+        Ok(())
     }
 
     /// Waits until it is done, and tells what became of each document.
@@ -144,19 +209,25 @@ impl Ingestion {
     /// When the ledger fails.
     pub async fn finish(&mut self) -> Result<Outcome, Error> {
         while !self.is_done() {
-            self.changed().await;
+            self.changed().await?;
         }
         let mut results = Vec::with_capacity(self.items.len());
         for item in &self.items {
-            let document = self.store.document(&self.scope, &item.document).await;
+            let document = match &self.scope {
+                Some(scope) => self.store.document(scope, &item.document).await.ok(),
+                None => None,
+            };
             results.push(DocumentResult {
                 id: item.document.clone(),
                 failure: item.outcome().and_then(Result::err),
-                document: document.ok(),
+                document,
                 unchanged: matches!(item.admission, Admission::Unchanged | Admission::Skipped),
             });
         }
-        let epoch = self.store.epoch(&self.scope).await?;
+        let epoch = match &self.scope {
+            Some(scope) => self.store.epoch(scope).await?,
+            None => 0,
+        };
         Ok(Outcome { results, epoch })
     }
 
@@ -166,34 +237,32 @@ impl Ingestion {
     /// When the ledger fails.
     pub async fn cancel(&self) -> Result<(), Error> {
         let fault = Fault::new(Kind::Cancelled, "CANCELLED", "the ingestion was cancelled");
-        for item in &self.items {
-            if item.outcome().is_some() {
-                continue;
+        let failure = Failure::from(&fault);
+        let Some(scope) = &self.scope else { return Ok(()) };
+        // What somebody else asked for too is not stopped.
+        let own = |item: &Item| match (&item.admission, &item.ticket) {
+            (Admission::Taken(version), Some(ticket)) if ticket.outcome().is_none() => {
+                Some((*version, Arc::clone(ticket)))
             }
-            // What somebody else asked for too is not stopped.
-            if let (Admission::Taken(version), Some(ticket)) = (&item.admission, &item.ticket) {
-                self.store
-                    .give_up(&self.scope, *version, Failure::from(&fault))
-                    .await?;
-                ticket.stop.cancel();
-            }
+            _ => None,
+        };
+        let (versions, tickets): (Vec<i64>, Vec<_>) = self.items.iter().filter_map(own).unzip();
+        self.store.give_up(scope, &versions, &failure).await?;
+        for ticket in tickets {
+            ticket.settle(Err(failure.clone()));
+            ticket.stop.cancel();
         }
         Ok(())
     }
 }
 
-/// What became of a version; none while it is on its way.
-async fn outcome(store: &Store, version: i64) -> Result<Option<Result<(), Failure>>, Error> {
-    use crate::domain::DocumentState::{Failed, Indexing, Ready, Stored};
+// === impl Progress ===
 
-    Ok(match store.ledger().version(version).await? {
-        None => Some(Err(superseded())),
-        Some(document) => match document.state {
-            Stored | Indexing => None,
-            Ready => Some(Ok(())),
-            Failed => Some(Err(document.failure.unwrap_or_else(superseded))),
-        },
-    })
+impl Progress {
+    /// Whether nothing is on its way any more.
+    pub const fn is_done(&self) -> bool {
+        self.ready + self.failed == self.total
+    }
 }
 
 /// A version that is gone was deleted, or another came after it.

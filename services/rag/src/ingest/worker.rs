@@ -256,7 +256,7 @@ async fn fail(store: &Store, scope: &Scope, version: i64, failure: Failure) -> R
     );
     // Its bytes go with the next sweep or when the version is forgotten; the row says why it failed.
     let staged = store.ledger().task(version).await?.map(|task| task.staged);
-    store.give_up(scope, version, failure).await?;
+    store.give_up(scope, &[version], &failure).await?;
     if let Some(staged) = staged {
         store.staging().delete(&staged);
     }

@@ -57,6 +57,18 @@ pub(crate) enum Admission {
     Refused(Failure),
 }
 
+// === impl Admission ===
+
+impl Admission {
+    /// The version that is on its way.
+    pub(crate) const fn version(&self) -> Option<i64> {
+        match self {
+            Self::Taken(version) | Self::Joined(version) => Some(*version),
+            Self::Unchanged | Self::Skipped | Self::Refused(_) => None,
+        }
+    }
+}
+
 /// Which documents are listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listing<'a> {
@@ -314,11 +326,9 @@ fn unknown(id: &str) -> Error {
 
 impl There {
     fn of(row: &AnyRow) -> Result<Self, Error> {
-        let number: i64 = get(row, "state")?;
-        let state = DocumentState::of_number(number);
         Ok(Self {
             version: get(row, "version")?,
-            state: state.ok_or_else(|| Error::damaged(format!("a document is in state {number}")))?,
+            state: rows::state(row)?,
             digest: get(row, "digest")?,
             head_digest: get(row, "head_digest")?,
         })

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use crate::Error;
 use crate::domain::time::of_micros;
-use crate::domain::{Chunking, DocType, Document, DocumentState, Head, Space};
+use crate::domain::{Chunking, DocType, Document, DocumentState, Failure, Head, Space};
 
 /// What parts the tags of a document from each other, so that one can be looked for within a text.
 pub(super) const TAG_MARK: char = '\u{1f}';
@@ -82,12 +82,20 @@ pub(super) fn space(row: &AnyRow) -> Result<Space, Error> {
 pub(super) const DOCUMENT: &str = "version, id, state, title, media_type, doc_type, tags, time, language, head, size, \
                                    digest, failure, passages, created, updated";
 
-pub(super) fn document(row: &AnyRow) -> Result<Document, Error> {
-    let head = head(row)?;
+pub(super) fn state(row: &AnyRow) -> Result<DocumentState, Error> {
     let number: i64 = get(row, "state")?;
     let state = DocumentState::of_number(number);
-    let state = state.ok_or_else(|| Error::damaged(format!("a document is in state {number}")))?;
-    let failure: Option<String> = get(row, "failure")?;
+    state.ok_or_else(|| Error::damaged(format!("a document is in state {number}")))
+}
+
+/// Why the document failed, if it did.
+pub(super) fn failure(row: &AnyRow) -> Result<Option<Failure>, Error> {
+    let text: Option<String> = get(row, "failure")?;
+    text.map(|text| json(&text, "a document's failure")).transpose()
+}
+
+pub(super) fn document(row: &AnyRow) -> Result<Document, Error> {
+    let head = head(row)?;
     let time: Option<i64> = get(row, "time")?;
     let tags: String = get(row, "tags")?;
     Ok(Document {
@@ -102,10 +110,8 @@ pub(super) fn document(row: &AnyRow) -> Result<Document, Error> {
         language: get(row, "language")?,
         size_bytes: count(row, "size")?,
         digest: get(row, "digest")?,
-        state,
-        failure: failure
-            .map(|text| json(&text, "a document's failure"))
-            .transpose()?,
+        state: state(row)?,
+        failure: failure(row)?,
         passages: small_count(row, "passages")?,
         created: of_micros(get(row, "created")?),
         updated: of_micros(get(row, "updated")?),

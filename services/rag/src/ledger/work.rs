@@ -4,6 +4,7 @@
 //! forgotten. A step that finds another state than it expects does nothing and says so: somebody was faster, or wants the
 //! document no longer.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use sqlx::AssertSqlSafe;
@@ -14,7 +15,7 @@ use super::spaces::advance_epoch;
 use super::{Ledger, listed};
 use crate::Error;
 use crate::domain::time::micros;
-use crate::domain::{Chunking, Failure, Head};
+use crate::domain::{Chunking, DocumentState, Failure, Head};
 use crate::engine::Prepared;
 
 /// A document that is to be read.
@@ -40,6 +41,17 @@ pub(crate) struct Written {
     pub(crate) prepared: Prepared,
     pub(crate) passages: Vec<NewPassage>,
 }
+
+/// How a version is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fate {
+    pub(crate) state: DocumentState,
+    /// Why it failed, if it did.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Numbers in one statement.
+const MOST_LISTED: usize = 500;
 
 // === impl Ledger ===
 
@@ -228,20 +240,52 @@ impl Ledger {
         Ok(ready)
     }
 
-    /// A version cannot be taken in. Where an earlier one is ready, that stays and this is gone.
-    pub(crate) async fn fail(&self, version: i64, failure: &Failure) -> Result<(), Error> {
-        sqlx::query(
-            "UPDATE documents SET failure = $1, updated = $2, staged = '', state = CASE WHEN EXISTS (SELECT 1 FROM \
-             documents r WHERE r.space = documents.space AND r.id = documents.id AND r.state = 3) THEN 5 ELSE 4 END \
-             WHERE version = $3 AND state IN (1, 2)",
-        )
-        .bind(rows::to_json(failure)?)
-        .bind(micros(SystemTime::now()))
-        .bind(version)
-        .execute(&self.writer)
-        .await
-        .map_err(Error::ledger("writing a failure"))?;
-        Ok(())
+    /// Versions cannot be taken in, for one reason. Where an earlier one is ready, that stays and this is gone.
+    pub(crate) async fn fail(&self, versions: &[i64], failure: &Failure) -> Result<(), Error> {
+        let failing = || Error::ledger("writing a failure");
+        let failure = rows::to_json(failure)?;
+        let mut writing = self.begin().await?;
+        for versions in versions.chunks(MOST_LISTED) {
+            let statement = format!(
+                "UPDATE documents SET failure = $1, updated = $2, staged = '', state = CASE WHEN EXISTS (SELECT 1 FROM \
+                 documents r WHERE r.space = documents.space AND r.id = documents.id AND r.state = 3) THEN 5 ELSE 4 END \
+                 WHERE version IN ({}) AND state IN (1, 2)",
+                listed(versions)
+            );
+            sqlx::query(AssertSqlSafe(statement))
+                .persistent(false)
+                .bind(failure.clone())
+                .bind(micros(SystemTime::now()))
+                .execute(&mut *writing)
+                .await
+                .map_err(failing())?;
+        }
+        writing.commit().await.map_err(failing())
+    }
+
+    /// How versions are, whatever became of them; those that are gone are not among them.
+    pub(crate) async fn fates(&self, versions: &[i64]) -> Result<HashMap<i64, Fate>, Error> {
+        let mut reading = self.reading().await?;
+        let mut fates = HashMap::with_capacity(versions.len());
+        for versions in versions.chunks(MOST_LISTED) {
+            let statement = format!(
+                "SELECT version, state, failure FROM documents WHERE version IN ({}) AND state < 5",
+                listed(versions)
+            );
+            let found = sqlx::query(AssertSqlSafe(statement))
+                .persistent(false)
+                .fetch_all(&mut *reading)
+                .await
+                .map_err(Error::ledger("finding documents"))?;
+            for row in &found {
+                let fate = Fate {
+                    state: rows::state(row)?,
+                    failure: rows::failure(row)?,
+                };
+                fates.insert(get(row, "version")?, fate);
+            }
+        }
+        Ok(fates)
     }
 
     /// Forgets versions that are gone from both indexes.

@@ -1,5 +1,7 @@
 //! What callers do with documents.
 
+use std::future;
+
 use polyphony_error::Fault;
 
 use crate::domain::{Document, DocumentState, Failure};
@@ -88,6 +90,25 @@ impl Store {
         policy: ConflictPolicy,
         request_id: &str,
     ) -> Result<Ingestion, Error> {
+        let decided = |submitted| future::ready(Ok(submitted));
+        let submitted = self.admit(scope, submissions, policy, request_id, decided);
+        Ingestion::watch(self.clone(), Some(scope.clone()), submitted.await?).await
+    }
+
+    /// As [`ingest`](Self::ingest), and does `then` with what was decided, to its end whether or not the caller waits.
+    pub(crate) async fn admit<T, F, R>(
+        &self,
+        scope: &Scope,
+        submissions: Vec<Submission>,
+        policy: ConflictPolicy,
+        request_id: &str,
+        then: F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Vec<Submitted>) -> R + Send + 'static,
+        R: Future<Output = Result<T, Error>> + Send,
+    {
         self.check_mine(scope)?;
         self.check_room()?;
         let mut kept = Vec::with_capacity(submissions.len());
@@ -114,9 +135,8 @@ impl Store {
         };
         let (store, of) = (self.clone(), scope.clone());
         // A caller that goes away while the ledger commits must not take the bytes along.
-        let submitted = self.whole(async move { store.take(&of, &wanted, kept, policy, &request).await });
-        let submitted = submitted.await?;
-        Ingestion::watch(self.clone(), scope.clone(), submitted).await
+        self.whole(async move { then(store.take(&of, &wanted, kept, policy, &request).await?).await })
+            .await
     }
 
     /// Writes documents to the ledger, which answers for their bytes from then on, and queues them.
@@ -144,11 +164,21 @@ impl Store {
         Ok(submitted)
     }
 
-    /// Stops a version that is on its way.
-    pub(crate) async fn give_up(&self, scope: &Scope, version: i64, failure: Failure) -> Result<(), Error> {
-        self.ledger().fail(version, &failure).await?;
-        self.board().settle(version, Err(failure));
-        self.tidy_later(scope.clone());
+    /// Stops versions that are on their way. Those of a space that another replica keeps are stopped in the ledger, where
+    /// that one finds it before their next step.
+    pub(crate) async fn give_up(
+        &self,
+        scope: &Scope,
+        versions: &[i64],
+        failure: &Failure,
+    ) -> Result<(), Error> {
+        self.ledger().fail(versions, failure).await?;
+        for version in versions {
+            self.board().settle(*version, Err(failure.clone()));
+        }
+        if self.is_mine(scope.key().number()) {
+            self.tidy_later(scope.clone());
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use polyphony_error::{Fault, Kind};
 use uuid::Uuid;
 
 use crate::domain::{Chunking, NewSpace, Space, SpaceChange};
-use crate::ledger::Request;
+use crate::ledger::{Owned, Request};
 use crate::{Error, Scope, Store};
 
 /// The longest id of a space.
@@ -62,6 +62,21 @@ impl Store {
     /// NOT_FOUND when the caller has none of this name, whoever else has.
     pub async fn scope(&self, caller: &Caller, space: &str) -> Result<Scope, Error> {
         self.ledger().owned(caller, space).await.map(Scope::of)
+    }
+
+    /// The key to a space for what its owner asked for earlier; none when that space is gone.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub(crate) async fn scope_again(
+        &self,
+        number: i64,
+        owner: &str,
+        space: &str,
+    ) -> Result<Option<Scope>, Error> {
+        let owned = self.ledger().at_work(number).await?;
+        let same = |owned: &Owned| owned.owner == owner && owned.id == space;
+        Ok(owned.filter(same).map(Scope::of))
     }
 
     /// The space as its owner sees it.

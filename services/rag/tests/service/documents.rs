@@ -146,24 +146,6 @@ async fn an_ingestion_tells_how_far_it_is_and_what_became_of_each_document() {
 }
 
 #[tokio::test]
-async fn a_request_is_done_once() {
-    let mut served = served(&[]).await;
-    served.make("heron").await;
-    let request = || {
-        let mut messages = messages("heron", &[("wings.md", WINGS)]);
-        messages[0] = message(Message::Config(pb::IngestConfig {
-            space: "spaces/heron".to_owned(),
-            request_id: "7f0c1f9e-3d3a-4a35-9df5-0b8f5a6d7c11".to_owned(),
-            ..pb::IngestConfig::default()
-        }));
-        stream(messages)
-    };
-    let first = served.rag.ingest(request()).await.expect("taken in").into_inner();
-    let second = served.rag.ingest(request()).await.expect("the same").into_inner();
-    assert_eq!(first.name, second.name);
-}
-
-#[tokio::test]
 async fn documents_are_listed_replaced_and_deleted() {
     let mut served = served(&[]).await;
     served.make("heron").await;

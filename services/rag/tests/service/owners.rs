@@ -7,15 +7,18 @@ use polyphony_chassis::config::{ChannelConfig, ClientTlsConfig, TlsConfig};
 use polyphony_chassis::connect::{self, Client};
 use polyphony_config::HumanDuration;
 use polyphony_harness::{layers, running};
+use polyphony_proto::google::longrunning as lro;
+use polyphony_proto::google::longrunning::operations_client::OperationsClient;
 use polyphony_proto::rag::v1 as pb;
+use polyphony_proto::rag::v1::ingest_request::Request as Message;
 use polyphony_proto::rag::v1::rag_service_client::RagServiceClient;
 use polyphony_rag::Rag;
 use polyphony_testing::{Authority, Leaf, PemFiles};
 use tonic::Code;
 
-use super::support::{SERVICE, WINGS, all_settings, assert_status, messages, question, stream};
+use super::support::{SERVICE, WINGS, all_settings, assert_status, message, messages, question, stream};
 
-fn client(uri: &str, ca: &Path, files: &PemFiles) -> RagServiceClient<Client> {
+fn channel(uri: &str, ca: &Path, files: &PemFiles) -> Client {
     let tls = ClientTlsConfig {
         ca: ca.to_owned(),
         cert: Some(files.cert.clone()),
@@ -28,7 +31,7 @@ fn client(uri: &str, ca: &Path, files: &PemFiles) -> RagServiceClient<Client> {
         ..ChannelConfig::default()
     };
     let uri = uri.parse().expect("a uri");
-    RagServiceClient::new(connect::client(&uri, &config).expect("a channel"))
+    connect::client(&uri, &config).expect("a channel")
 }
 
 #[tokio::test]
@@ -54,7 +57,11 @@ async fn a_space_of_another_does_not_exist() {
     });
     let served = running(SERVICE, |runtime, listener| Rag::run(config, runtime, listener)).await;
     let uri = format!("https://{}", served.address);
-    let (mut owner, mut other) = (client(&uri, &ca, &books), client(&uri, &ca, &radio));
+    let (books, radio) = (channel(&uri, &ca, &books), channel(&uri, &ca, &radio));
+    let (mut owner, mut other) = (
+        RagServiceClient::new(books.clone()),
+        RagServiceClient::new(radio.clone()),
+    );
     let create = |title: &str| pb::CreateSpaceRequest {
         space: Some(pb::Space {
             display_name: title.to_owned(),
@@ -69,7 +76,17 @@ async fn a_space_of_another_does_not_exist() {
         .expect("made")
         .into_inner();
     assert_eq!(made.owner, "spiffe://example.org/books");
-    let begun = owner.ingest(stream(messages("a", &[("wings.md", WINGS)]))).await;
+    // The same id may be another's.
+    let request = || {
+        let mut messages = messages("a", &[("wings.md", WINGS)]);
+        messages[0] = message(Message::Config(pb::IngestConfig {
+            space: "spaces/a".to_owned(),
+            request_id: "7f0c1f9e-3d3a-4a35-9df5-0b8f5a6d7c11".to_owned(),
+            ..pb::IngestConfig::default()
+        }));
+        stream(messages)
+    };
+    let begun = owner.ingest(request()).await;
     let operation = begun.expect("taken in").into_inner().name;
     let mut watched = owner
         .watch_ingest(pb::WatchIngestRequest {
@@ -139,10 +156,25 @@ async fn a_space_of_another_does_not_exist() {
     );
     refused.push(
         other
-            .watch_ingest(pb::WatchIngestRequest { name: operation })
+            .watch_ingest(pb::WatchIngestRequest {
+                name: operation.clone(),
+            })
             .await
             .map(drop),
     );
+    let (mut owners, mut others) = (OperationsClient::new(books), OperationsClient::new(radio));
+    let name = || operation.clone();
+    let get = lro::GetOperationRequest { name: name() };
+    refused.push(others.get_operation(get.clone()).await.map(drop));
+    let wait = lro::WaitOperationRequest {
+        name: name(),
+        timeout: None,
+    };
+    refused.push(others.wait_operation(wait).await.map(drop));
+    let cancel = lro::CancelOperationRequest { name: name() };
+    refused.push(others.cancel_operation(cancel).await.map(drop));
+    let delete = lro::DeleteOperationRequest { name: name() };
+    refused.push(others.delete_operation(delete).await.map(drop));
     for status in refused {
         assert_status(&status.expect_err("somebody else's"), Code::NotFound, "NOT_FOUND");
     }
@@ -152,10 +184,27 @@ async fn a_space_of_another_does_not_exist() {
         .expect("a page")
         .into_inner();
     assert!(listed.spaces.is_empty());
+    let all = lro::ListOperationsRequest::default();
+    let listed = others
+        .list_operations(all.clone())
+        .await
+        .expect("a page")
+        .into_inner();
+    assert!(listed.operations.is_empty(), "{listed:?}");
     // Of the same name it may have its own, and finds nothing of the other's in it.
     other.create_space(create("Radio")).await.expect("made");
     let found = other.search(search.clone()).await.expect("found").into_inner();
     assert!(found.hits.is_empty(), "{found:?}");
+    let own = other.ingest(request()).await.expect("taken in").into_inner();
+    assert_ne!(own.name, operation);
+    let listed = owners.list_operations(all).await.expect("a page").into_inner();
+    let names: Vec<&str> = listed
+        .operations
+        .iter()
+        .map(|listed| listed.name.as_str())
+        .collect();
+    assert_eq!(names, [operation.as_str()]);
+    owners.get_operation(get).await.expect("its owner's");
     let found = owner.search(search).await.expect("found").into_inner();
     assert!(!found.hits.is_empty());
 }

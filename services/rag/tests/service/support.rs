@@ -60,6 +60,8 @@ pub(crate) fn all_settings(folder: &Path, settings: &[&str]) -> Vec<String> {
         format!("rag.data_dir={}", folder.join("rag").display()),
         format!("rag.llm_endpoint={NOWHERE}"),
         "rag.min_free=1MiB".to_owned(),
+        format!("jobs.data_dir={}", folder.join("jobs").display()),
+        "jobs.min_free=1MiB".to_owned(),
     ];
     all.extend(settings.iter().map(|setting| (*setting).to_owned()));
     all

@@ -325,6 +325,9 @@ async fn taken(path: PathBuf) -> Option<Vec<u8>> {
 
 /// Tells how far it is.
 fn told_of(held: &Held, told: &Told) {
+    if let Some(progress) = &told.progress {
+        held.reached(u64::from(progress.step) + u64::from(progress.decoded.0));
+    }
     let text = serde_json::to_vec(told).map_err(|error| Error::from(Fault::internal(error)));
     if let Err(error) = text.and_then(|text| Ok(held.say(text)?)) {
         tracing::warn!(error = %polyphony_error::chain(&error), "a video's progress is not told");

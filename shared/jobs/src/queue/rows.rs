@@ -11,8 +11,8 @@ use crate::job::{Failure, Job, Priority, State};
 use crate::rules::{Hold, Record};
 
 /// The columns that [`job`] and [`record`] read.
-pub(super) const COLUMNS: &str = "id, owner, label, state, priority, attempts, strikes, token, lease, cancelling, cost, \
-                                  created, started, ended, updated, deadline, expires, progress, failure";
+pub(super) const COLUMNS: &str = "id, owner, label, state, priority, attempts, strikes, interruptions, reached, token, lease, \
+                                  cancelling, cost, created, started, ended, updated, deadline, expires, progress, failure";
 
 pub(super) fn get<'r, T>(row: &'r AnyRow, name: &'static str) -> Result<T, Error>
 where
@@ -31,6 +31,11 @@ pub(super) fn state(row: &AnyRow) -> Result<State, Error> {
     State::of_number(number).ok_or_else(|| Error::Damaged(format!("a job is in state {number}")))
 }
 
+fn priority(row: &AnyRow) -> Result<Priority, Error> {
+    let number: i64 = get(row, "priority")?;
+    Priority::of_number(number).ok_or_else(|| Error::Damaged(format!("a job has priority {number}")))
+}
+
 fn failure(row: &AnyRow) -> Result<Option<Failure>, Error> {
     let status: Option<Vec<u8>> = get(row, "failure")?;
     Ok(status.map(|status| Failure { status }))
@@ -38,17 +43,16 @@ fn failure(row: &AnyRow) -> Result<Option<Failure>, Error> {
 
 pub(super) fn job(row: &AnyRow) -> Result<Job, Error> {
     let moment = |name| -> Result<_, Error> { Ok(get::<Option<i64>>(row, name)?.map(of_micros)) };
-    let priority: i64 = get(row, "priority")?;
     let cost: i64 = get(row, "cost")?;
     Ok(Job {
         id: get(row, "id")?,
         owner: get(row, "owner")?,
         label: get(row, "label")?,
         state: state(row)?,
-        priority: Priority::of_number(priority)
-            .ok_or_else(|| Error::Damaged(format!("a job has priority {priority}")))?,
+        priority: priority(row)?,
         attempts: small(row, "attempts")?,
         strikes: small(row, "strikes")?,
+        interruptions: small(row, "interruptions")?,
         cancelling: get::<i64>(row, "cancelling")? != 0,
         created: of_micros(get(row, "created")?),
         started: moment("started")?,
@@ -68,8 +72,11 @@ pub(super) fn record(row: &AnyRow) -> Result<Record, Error> {
     let until: Option<i64> = get(row, "lease")?;
     Ok(Record {
         state: state(row)?,
+        priority: priority(row)?,
         attempts: small(row, "attempts")?,
         strikes: small(row, "strikes")?,
+        interruptions: small(row, "interruptions")?,
+        reached: u64::try_from(get::<i64>(row, "reached")?).unwrap_or_default(),
         hold: token.zip(until).map(|(token, until)| Hold { token, until }),
         cancelling: get::<i64>(row, "cancelling")? != 0,
         started: get(row, "started")?,
@@ -89,8 +96,11 @@ pub(super) async fn write(
 ) -> Result<(), Error> {
     let Record {
         state,
+        priority,
         attempts,
         strikes,
+        interruptions,
+        reached,
         hold,
         cancelling,
         started,
@@ -101,8 +111,8 @@ pub(super) async fn write(
     } = record;
     sqlx::query(
         "UPDATE jobs SET state = $1, attempts = $2, strikes = $3, token = $4, lease = $5, cancelling = $6, \
-         started = $7, ended = $8, deadline = $9, expires = $10, failure = $11, progress = $12, updated = $13 \
-         WHERE id = $14",
+         started = $7, ended = $8, deadline = $9, expires = $10, failure = $11, progress = $12, updated = $13, \
+         priority = $14, interruptions = $15, reached = $16 WHERE id = $17",
     )
     .bind(state.number())
     .bind(i64::from(*attempts))
@@ -117,12 +127,15 @@ pub(super) async fn write(
     .bind(failure.as_ref().map(|failure| failure.status.clone()))
     .bind(job.progress.clone())
     .bind(now)
+    .bind(priority.number())
+    .bind(i64::from(*interruptions))
+    .bind(i64::try_from(*reached).unwrap_or(i64::MAX))
     .bind(job.id.clone())
     .execute(writing)
     .await
     .map_err(Error::database("writing a job"))?;
-    job.state = *state;
-    (job.attempts, job.strikes) = (*attempts, *strikes);
+    (job.state, job.priority) = (*state, *priority);
+    (job.attempts, job.strikes, job.interruptions) = (*attempts, *strikes, *interruptions);
     job.cancelling = *cancelling;
     job.started = started.map(of_micros);
     job.ended = ended.map(of_micros);

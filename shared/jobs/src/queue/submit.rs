@@ -29,9 +29,7 @@ impl Queue {
         let inner = &self.inner;
         fits("the request", new.payload.len(), inner.terms.max_payload)?;
         fits("the progress", new.progress.len(), MOST_PROGRESS)?;
-        let artifacts = inner.artifacts.clone();
-        let room = task::spawn_blocking(move || artifacts.check_room());
-        room.await.map_err(|_| Error::Lost)??;
+        self.check_room().await?;
         // On a task of its own: a caller that goes away must not leave a transaction behind that holds up the others.
         let (inner, submitting) = (std::sync::Arc::clone(inner), new);
         let submitted = task::spawn(async move {
@@ -43,6 +41,34 @@ impl Queue {
         });
         submitted.await.map_err(|_| Error::Lost)?
     }
+
+    /// Whether a job of this owner and `request_id` would be taken in now: for who has something to do before it submits
+    /// one, and better does not if this is refused. What is asked for later may still be.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::QueueFull`], [`Error::TooMany`].
+    pub async fn admits(&self, owner: &str, request_id: &str) -> Result<(), Error> {
+        let inner = &self.inner;
+        let mut reading = inner
+            .database
+            .readers()
+            .acquire()
+            .await
+            .map_err(Error::database("beginning to read"))?;
+        if inner.known(&mut reading, owner, request_id).await?.is_some() {
+            return Ok(());
+        }
+        inner.check_queue(&mut reading).await?;
+        inner.check_kept(&mut reading).await?;
+        drop(reading);
+        self.check_room().await
+    }
+
+    async fn check_room(&self) -> Result<(), Error> {
+        let artifacts = self.inner.artifacts.clone();
+        let room = task::spawn_blocking(move || artifacts.check_room());
+        room.await.map_err(|_| Error::Lost)?
+    }
 }
 
 // === impl Inner ===
@@ -52,7 +78,10 @@ impl Inner {
         let submitting = || Error::database("taking a job in");
         let fingerprint = hexadecimal(&Sha256::digest(&new.fingerprint));
         let mut writing = self.database.begin().await?;
-        if let Some(known) = self.known(&mut writing, new, &fingerprint).await? {
+        if let Some((known, then)) = self.known(&mut writing, &new.owner, &new.request_id).await? {
+            if then != fingerprint {
+                return Err(Error::RequestReused);
+            }
             return Ok(Submitted {
                 job: known,
                 known: true,
@@ -98,14 +127,14 @@ impl Inner {
         Ok(Submitted { job, known: false })
     }
 
-    /// The job that the same owner submitted with the same `request_id`.
+    /// The job that an owner submitted with a `request_id`, and the fingerprint it had.
     async fn known(
         &self,
-        writing: &mut AnyConnection,
-        new: &NewJob,
-        fingerprint: &str,
-    ) -> Result<Option<Job>, Error> {
-        if new.request_id.is_empty() {
+        reading: &mut AnyConnection,
+        owner: &str,
+        request_id: &str,
+    ) -> Result<Option<(Job, String)>, Error> {
+        if request_id.is_empty() {
             return Ok(None);
         }
         let statement = format!(
@@ -114,17 +143,14 @@ impl Inner {
         );
         let row = sqlx::query(AssertSqlSafe(statement))
             .bind(self.terms.service)
-            .bind(new.owner.clone())
-            .bind(new.request_id.clone())
-            .fetch_optional(writing)
+            .bind(owner.to_owned())
+            .bind(request_id.to_owned())
+            .fetch_optional(reading)
             .await
             .map_err(Error::database("finding a request"))?;
         let Some(row) = row else { return Ok(None) };
-        let then: String = rows::get(&row, "fingerprint")?;
-        if then != fingerprint {
-            return Err(Error::RequestReused);
-        }
-        rows::job(&row).map(Some)
+        let fingerprint: String = rows::get(&row, "fingerprint")?;
+        Ok(Some((rows::job(&row)?, fingerprint)))
     }
 
     async fn check_queue(&self, writing: &mut AnyConnection) -> Result<(), Error> {

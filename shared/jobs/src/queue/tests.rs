@@ -8,6 +8,8 @@ fn terms() -> Terms {
         service: "test",
         max_attempts: 3,
         blame_losses: false,
+        max_interruptions: None,
+        holder_stops: false,
         max_queue: 10,
         max_kept: 10,
         retention: None,

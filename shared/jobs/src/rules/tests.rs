@@ -6,6 +6,8 @@ const LIMITS: Limits = Limits {
     lease: Duration::from_micros(100),
     max_attempts: 3,
     blame_losses: false,
+    max_interruptions: None,
+    holder_stops: false,
     retention: Some(Duration::from_micros(1_000)),
 };
 
@@ -40,6 +42,8 @@ impl World {
         let mut chance = fastrand::Rng::with_seed(seed);
         let limits = Limits {
             blame_losses: chance.bool(),
+            max_interruptions: chance.bool().then(|| chance.u32(1..5)),
+            holder_stops: chance.bool(),
             ..LIMITS
         };
         let many = chance.usize(1..6);
@@ -96,7 +100,10 @@ impl World {
         if let Some(Holder { job, token }) = self.chance.choice(&self.holders).cloned() {
             let before = self.jobs[job].clone();
             match self.jobs[job].beat(&token, self.now, &self.limits) {
-                Ok(()) => assert_eq!(self.last[job], Some(token)),
+                Ok(()) => {
+                    assert_eq!(self.last[job], Some(token));
+                    self.jobs[job].reach(self.chance.u64(..5));
+                }
                 Err(refusal) => {
                     assert_eq!(refusal, Refusal::Lost);
                     assert_eq!(self.jobs[job], before);
@@ -129,9 +136,11 @@ impl World {
             70..72 => self.end(Ending::Failed(late())),
             72..76 => {
                 let job = self.chance.usize(..self.jobs.len());
-                let over = self.jobs[job].state.is_over();
+                let before = self.jobs[job].clone();
                 let cancelled = self.jobs[job].cancel(self.now, &self.limits);
-                assert_eq!(cancelled.is_err(), over);
+                assert_eq!(cancelled.is_err(), before.state.is_over());
+                let at_once = before.state == State::Queued && self.jobs[job].state == State::Cancelled;
+                assert!(!at_once || !self.limits.holder_stops, "its holder has to stop it");
             }
             76..90 => self.now += self.chance.i64(1..60),
             _ => self.lapse(),
@@ -146,7 +155,12 @@ impl World {
             assert_eq!(job.expires.is_some(), job.state.is_over());
             assert_eq!(job.strikes, self.strikes[at]);
             assert!(job.strikes <= job.attempts);
+            // What nobody wants waits only for a holder to stop it, and before all others.
+            let unwanted = job.cancelling && job.state == State::Queued;
+            assert!(!unwanted || (self.limits.holder_stops && job.priority == Priority::High));
             assert!(job.strikes < self.limits.max_attempts || job.state.is_over());
+            let most = self.limits.max_interruptions.unwrap_or(u32::MAX);
+            assert!(job.interruptions < most || job.state.is_over());
             assert!(self.successes[at] <= 1, "done twice");
             assert_eq!(self.successes[at] == 1, job.state == State::Succeeded);
             if let Some(over) = &self.over[at] {
@@ -247,6 +261,69 @@ fn a_cancelled_job_says_so_when_its_holder_has_let_go() {
     let mut waiting = Record::waiting(None);
     waiting.cancel(1, &LIMITS).expect("it waits");
     assert_eq!(waiting.state, State::Cancelled);
+}
+
+#[test]
+fn a_holder_that_vanishes_again_and_again_ends_a_job_that_comes_no_farther() {
+    let limits = Limits {
+        max_interruptions: Some(3),
+        ..LIMITS
+    };
+    let interrupt = |job: &mut Record, reached: u64| {
+        job.claim("a", 0, &limits).expect("it waits");
+        job.reach(reached);
+        job.lapse(0, true, &limits);
+    };
+    let mut job = Record::waiting(None);
+    for reached in 1..=9 {
+        interrupt(&mut job, reached);
+        assert_eq!(
+            (job.state, job.interruptions),
+            (State::Queued, 1),
+            "it got farther"
+        );
+    }
+    interrupt(&mut job, 9);
+    assert_eq!((job.state, job.interruptions), (State::Queued, 2));
+    // To be given back is no interruption, and forgives none.
+    job.claim("b", 0, &limits).expect("it waits");
+    job.end("b", Ending::GivenBack, 0, &limits).expect("held");
+    assert_eq!((job.state, job.interruptions), (State::Queued, 2));
+    interrupt(&mut job, 5);
+    assert_eq!((job.state, job.strikes, job.attempts), (State::Failed, 0, 12));
+    let status = job.failure.expect("a cause").status;
+    let text = String::from_utf8_lossy(&status);
+    assert!(
+        text.contains("INTERRUPTED_JOB") && text.contains("3 times"),
+        "{text}"
+    );
+    // One that nobody wants any more is cancelled, and not dead.
+    let mut job = Record::waiting(None);
+    job.interruptions = 2;
+    job.claim("a", 0, &limits).expect("it waits");
+    job.cancel(0, &limits).expect("held");
+    job.lapse(0, true, &limits);
+    assert_eq!(job.state, State::Cancelled);
+}
+
+#[test]
+fn what_goes_on_elsewhere_is_cancelled_by_a_holder_alone() {
+    let limits = Limits {
+        holder_stops: true,
+        ..LIMITS
+    };
+    let mut job = Record::waiting(None);
+    job.cancel(1, &limits).expect("it waits");
+    assert_eq!((job.state, job.cancelling), (State::Queued, true));
+    assert_eq!(job.priority, Priority::High);
+    // Its holder vanishes before it has stopped anything: the next one has to.
+    job.claim("a", 2, &limits).expect("it waits");
+    job.lapse(3, true, &limits);
+    assert_eq!((job.state, job.cancelling), (State::Queued, true));
+    job.claim("b", 4, &limits).expect("it waits");
+    assert!(job.cancelling, "the holder is told");
+    job.end("b", Ending::Stopped, 5, &limits).expect("held");
+    assert_eq!((job.state, job.ended), (State::Cancelled, Some(5)));
 }
 
 #[test]
