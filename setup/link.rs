@@ -7,7 +7,10 @@ fn main() {
     let is = |name: &str, value: &str| std::env::var_os(name).is_some_and(|found| found == value);
     // Test builds are linked anew all day, for which mold is quicker; and functions that share code would stand under wrong names
     // in their backtraces. Rust brings lld for this architecture alone.
-    if !(is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ARCH", "x86_64")) {
+    if !(is("PROFILE", "release")
+        && is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ARCH", "x86_64"))
+    {
         return;
     }
     // Rust's own lld: the mold of Debian 12 packs relocations without saying that the C library has to know of it, which that
