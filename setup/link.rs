@@ -1,6 +1,8 @@
 //! Build script of every program: how it is linked when it is built to be used. It compiles nothing, and says nothing of
 //! libraries, examples or tests.
 
+#![allow(clippy::print_stdout, reason = "so a build script speaks to cargo")]
+
 fn main() {
     // Nothing but this file changes what it says.
     println!("cargo::rerun-if-env-changed=CARGO_CFG_TARGET_OS");
