@@ -160,7 +160,7 @@ async fn a_document_that_cannot_be_read_now_waits_and_holds_up_no_other() {
         .await;
     let mut ingestion = ingestion.unwrap();
     while ingestion.progress().ready == 0 {
-        ingestion.changed().await;
+        ingestion.changed().await.unwrap();
     }
     assert_eq!(
         documents(&search(&store, &scope, &query("whale")).await),
