@@ -172,6 +172,7 @@ async fn a_document_that_cannot_be_read_now_waits_and_holds_up_no_other() {
     assert!(outcome.results.iter().all(|result| result.failure.is_none()));
     at_rest(&store, &scope).await;
     store.close().await;
+    drop((store, ingestion));
 
     // Who is down for longer than that is named.
     waking.awake.store(false, Ordering::Relaxed);
