@@ -1,4 +1,4 @@
-//! The jobs of a queue as operations: they outlive the process, and are told about as those of the table are.
+//! The jobs of a queue as operations: they outlive the process, and are known under the same names after it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,8 +9,8 @@ use polyphony_jobs::{Error, Filter, Job, Order, Queue, State, Watch};
 use polyphony_proto::google::{longrunning as lro, rpc};
 use polyphony_proto::types::v1::{JobState, QueueStatus};
 use prost::Message;
+use prost_types::Any;
 
-use super::operation::any_of;
 use super::source::{Listed, Source};
 use super::unknown;
 use crate::Caller;
@@ -114,6 +114,12 @@ impl<W: LastingWork> Lasting<W> {
         let job = self.queue.get(self.id(name)?, &owners).await;
         job.map_err(|error| named(error, name))
     }
+}
+
+/// An encoded message of this name.
+fn any_of(name: &str, value: Vec<u8>) -> Any {
+    let type_url = format!("type.googleapis.com/{name}");
+    Any { type_url, value }
 }
 
 /// Where a job is, on the wire.

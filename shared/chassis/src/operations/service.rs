@@ -48,9 +48,7 @@ impl Service for Operations {
             Ok(size) => size.min(MOST_PAGE),
             Err(_) => return Err(Fault::invalid("page_size", "must not be negative").into()),
         };
-        let found = self.list(&caller, &page_token, most + 1, done);
-        let mut operations: Vec<lro::Operation> =
-            found.iter().map(|(_, operation)| operation.wire()).collect();
+        let mut operations: Vec<lro::Operation> = Vec::new();
         // Beyond the end of one that was cut nothing is told, or what was left out would never be.
         let mut end: Option<String> = None;
         for source in self.sources() {
@@ -87,10 +85,7 @@ impl Service for Operations {
     ) -> Result<Response<lro::Operation>, Status> {
         let caller = Caller::of(&request);
         let lro::GetOperationRequest { name } = request.into_inner();
-        Ok(Response::new(match self.source(&name) {
-            Some(source) => source.get(&name, &caller).await?,
-            None => self.get(&name, &caller)?.wire(),
-        }))
+        Ok(Response::new(self.source(&name)?.get(&name, &caller).await?))
     }
 
     async fn delete_operation(
@@ -99,11 +94,7 @@ impl Service for Operations {
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request);
         let lro::DeleteOperationRequest { name } = request.into_inner();
-        match self.source(&name) {
-            Some(source) => source.delete(&name, &caller).await?,
-            None => self.delete(&name, &caller)?,
-        }
-        Ok(Response::new(()))
+        Ok(Response::new(self.source(&name)?.delete(&name, &caller).await?))
     }
 
     async fn cancel_operation(
@@ -112,11 +103,7 @@ impl Service for Operations {
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request);
         let lro::CancelOperationRequest { name } = request.into_inner();
-        match self.source(&name) {
-            Some(source) => source.cancel(&name, &caller).await?,
-            None => self.get(&name, &caller)?.cancel(),
-        }
-        Ok(Response::new(()))
+        Ok(Response::new(self.source(&name)?.cancel(&name, &caller).await?))
     }
 
     async fn wait_operation(
@@ -131,12 +118,7 @@ impl Service for Operations {
                 .map_err(|error| Fault::invalid("timeout", error.to_string()))?
                 .min(LONGEST_WAIT),
         };
-        if let Some(source) = self.source(&name) {
-            return Ok(Response::new(source.wait(&name, &caller, timeout).await?));
-        }
-        let operation = self.get(&name, &caller)?;
-        // Whether it is done or the time is over, the answer says how far it is.
-        drop(tokio::time::timeout(timeout, operation.done()).await);
-        Ok(Response::new(operation.wire()))
+        let source = self.source(&name)?;
+        Ok(Response::new(source.wait(&name, &caller, timeout).await?))
     }
 }

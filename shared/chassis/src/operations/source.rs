@@ -1,4 +1,4 @@
-//! Operations that are kept elsewhere than in the table of the process, and told about beside it.
+//! Who keeps operations: what is asked of each kind of them.
 
 use std::fmt;
 use std::time::Duration;
