@@ -40,7 +40,7 @@ async fn kept(folder: &Path, service: &'static str, operations: &Operations) -> 
         retention: None,
         lanes: 1,
         max_payload: 9,
-        max_result: 99,
+        max_result: 1 << 20,
         drop_payload: true,
     };
     let kept = Lasting::new(Queue::open(&config, terms).await.expect("opens"));
@@ -204,37 +204,13 @@ fn only_a_uuid_is_a_uuid() {
 #[tokio::test]
 async fn a_list_is_cut_into_pages_that_can_be_sent_and_leaves_nothing_out() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = JobsConfig {
-        data_dir: folder.path().to_owned(),
-        min_free: polyphony_config::ByteSize::kib(1),
-        ..JobsConfig::default()
-    };
     let operations = Operations::default();
     let mut names = Vec::new();
     for service in ["first", "second"] {
-        let terms = polyphony_jobs::Terms {
-            service,
-            max_attempts: 3,
-            blame_losses: true,
-            max_interruptions: None,
-            holder_stops: false,
-            max_queue: 9,
-            max_kept: 9,
-            retention: None,
-            lanes: 1,
-            max_payload: 9,
-            max_result: 1 << 20,
-            drop_payload: true,
-        };
-        let queue = Queue::open(&config, terms).await.expect("opens");
-        let kept: Lasting<Kept> = Lasting::new(queue.clone());
-        operations.tell_of(Arc::new(kept.clone()));
+        let kept = kept(folder.path(), service, &operations).await;
         for _ in 0..4 {
-            let job = queue.submit(NewJob::new(crate::ANONYMOUS, b"x".to_vec())).await;
-            names.push(kept.name(&job.expect("room").job.id));
-            let held = queue.claim().await.expect("works").expect("one waits");
-            let result = "x".repeat(400 << 10).encode_to_vec();
-            held.succeed(&result).await.expect("held");
+            names.push(begin(&kept, crate::ANONYMOUS).await);
+            work(&kept, &"x".repeat(400 << 10)).await;
         }
     }
     names.sort_unstable();
