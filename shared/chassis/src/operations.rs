@@ -55,7 +55,8 @@ fn unknown(name: &str) -> Fault {
     Fault::not_found(
         "operation",
         name,
-        "it may have expired or been deleted, or be another's or another server's",
+        "it may have expired or been deleted, or be another's or another server's (through a gateway, send the header \
+         x-goog-request-params: name=NAME)",
     )
 }
 
