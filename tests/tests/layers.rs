@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
         "polyphony-error",
         "polyphony-config",
         "polyphony-audio",
+        "polyphony-database",
         "polyphony-doctype",
         "polyphony-testing",
         "polyphony-video-worker",

@@ -10,6 +10,7 @@ use polyphony_chassis::Checks;
 use polyphony_chassis::config::{ChannelConfig, ServerConfig};
 use polyphony_chassis::places::or_each_core;
 use polyphony_config::{ByteSize, HumanDuration, Layers, Secret, data_dir};
+use polyphony_database::is_server;
 use polyphony_inference::InferenceConfig;
 use polyphony_jobs::JobsConfig;
 use polyphony_models::ModelsConfig;
@@ -165,8 +166,7 @@ impl Config {
     /// The first key whose value the store cannot be opened with, named within `[rag]`, and why.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
         let url = self.ledger_url.as_ref().map(|url| url.expose().as_str());
-        let shared =
-            url.is_some_and(|url| url.starts_with("postgres://") || url.starts_with("postgresql://"));
+        let shared = url.is_some_and(is_server);
         if url.is_some() && !shared {
             // The value may hold a password: it is not repeated.
             let text = "must be unset (SQLite in rag.data_dir) or begin with \"postgres://\"";

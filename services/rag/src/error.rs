@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
+use polyphony_database::{may_pass, says_full};
 use polyphony_error::{Fault, Kind};
 
 /// What can go wrong.
@@ -71,7 +72,7 @@ const ROOM_AGAIN: Duration = Duration::from_secs(30);
 impl Error {
     pub(crate) fn index(index: &'static str, doing: &'static str, source: impl Into<BoxError>) -> Self {
         let source = source.into();
-        if says_full(&*source) {
+        if tells_of_full(&*source) {
             let what = Cow::Owned(format!("{doing} in the {index} index"));
             return Self::Full {
                 what,
@@ -113,44 +114,40 @@ impl Error {
         match self {
             Self::Full { .. } => true,
             Self::Request(fault) => matches!(fault.kind, Kind::Unavailable | Kind::ResourceExhausted),
-            Self::Ledger { source, .. } => matches!(
-                source,
-                sqlx::Error::Io(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::Protocol(_)
-            ),
+            Self::Ledger { source, .. } => may_pass(source),
             Self::Index { .. } | Self::File { .. } | Self::Damaged { .. } => false,
         }
     }
 }
 
-/// Whether the chain of causes says that a disk, a quota or a table is full.
-fn says_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && matches!(
-                io.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-            )
-        {
-            return true;
+/// As [`says_full`], of errors of the indexes, some of which keep their cause as text only.
+fn tells_of_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    says_full(error)
+        || causes.any(|text| text.contains("No space left on device") || text.contains("File too large"))
+}
+
+impl From<polyphony_database::Error> for Error {
+    fn from(error: polyphony_database::Error) -> Self {
+        use polyphony_database::Error as Below;
+
+        match error {
+            Below::Database { doing, source } => Self::ledger(doing)(source),
+            Below::File { path, doing, source } => Self::file(&path, doing, source),
+            Below::InUse(folder) => {
+                let text = format!(
+                    "{} is open in another process; give each its own (rag.data_dir)",
+                    folder.display()
+                );
+                Self::Request(Fault::new(Kind::FailedPrecondition, "DATA_DIR_LOCKED", text))
+            }
+            Below::NoRoom { .. } => Self::Full {
+                what: format!("{error} (rag.min_free)").into(),
+                source: None,
+            },
+            Below::Version { .. } => Self::damaged(error.to_string()),
         }
-        if let Some(sqlx::Error::Database(database)) = error.downcast_ref::<sqlx::Error>()
-            // SQLITE_FULL, and PostgreSQL's disk_full.
-            && matches!(database.code().as_deref(), Some("13" | "53100"))
-        {
-            return true;
-        }
-        // Some errors keep their cause as text only.
-        let text = error.to_string();
-        if text.contains("No space left on device") || text.contains("File too large") {
-            return true;
-        }
-        next = error.source();
     }
-    false
 }
 
 impl From<Fault> for Error {

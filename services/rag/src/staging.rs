@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use polyphony_database::check_room;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -222,23 +223,6 @@ impl Drop for Kept {
             self.staging.delete(&name);
         }
     }
-}
-
-/// Whether there is more room than `min_free` where `folder` is.
-///
-/// # Errors
-/// [`Error::Full`] when there is not.
-pub(crate) fn check_room(folder: &Path, min_free: u64) -> Result<(), Error> {
-    let stat = rustix::fs::statvfs(folder).map_err(|error| Error::file(folder, "looked at", error.into()))?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free < min_free {
-        let what = format!("{free} bytes are free and {min_free} must stay so (rag.min_free)");
-        return Err(Error::Full {
-            what: what.into(),
-            source: None,
-        });
-    }
-    Ok(())
 }
 
 /// Writes a small file aside and names it last, so that it is there whole or not at all.

@@ -12,12 +12,12 @@ mod spaces;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use polyphony_database::{check_room, own};
 use polyphony_error::{Fault, Kind};
-use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,7 +36,7 @@ use crate::ingest::worker::Queue;
 use crate::ledger::Ledger;
 use crate::lexical::Lexical;
 use crate::scope::SpaceKey;
-use crate::staging::{Staging, check_room};
+use crate::staging::Staging;
 use crate::{Error, Scope};
 use ring::Ring;
 
@@ -94,7 +94,7 @@ impl Store {
             return Err(refused(fault));
         }
         let folder = config.folder().map_err(refused)?;
-        let lock = locked(&folder)?;
+        let lock = own(&folder)?;
         let ledger = Ledger::open(
             config.ledger_url.as_ref().map(|url| url.expose().as_str()),
             &folder,
@@ -195,7 +195,10 @@ impl Store {
 
     /// Nothing is written while there is little room, so that what is half done can be finished.
     pub(crate) fn check_room(&self) -> Result<(), Error> {
-        check_room(&self.inner.folder, self.inner.config.min_free.bytes())
+        Ok(check_room(
+            &self.inner.folder,
+            self.inner.config.min_free.bytes(),
+        )?)
     }
 
     /// Whether this process answers for the space.
@@ -244,28 +247,5 @@ impl Room {
 
     pub(crate) async fn write(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.writing.lock().await
-    }
-}
-
-/// Makes the folder and locks it for this process.
-fn locked(folder: &Path) -> Result<File, Error> {
-    std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, "made", error))?;
-    let path = folder.join("lock");
-    let opened = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = opened.map_err(|error| Error::file(&path, "opened", error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let text = format!(
-                "{} is open in another process; give each its own (rag.data_dir)",
-                folder.display()
-            );
-            Err(Fault::new(Kind::FailedPrecondition, "DATA_DIR_LOCKED", text).into())
-        }
-        Err(error) => Err(Error::file(&path, "locked", error.into())),
     }
 }

@@ -95,20 +95,7 @@ impl Artifacts {
     /// # Errors
     /// [`Error::Full`].
     pub fn check_room(&self) -> Result<(), Error> {
-        let stat = rustix::fs::statvfs(&self.folder)
-            .map_err(|error| Error::file(&self.folder, "looked at")(error.into()))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free < self.min_free {
-            let what = format!(
-                "{free} bytes are free and {} must stay so (jobs.min_free)",
-                self.min_free
-            );
-            return Err(Error::Full {
-                what: what.into(),
-                source: None,
-            });
-        }
-        Ok(())
+        Ok(polyphony_database::check_room(&self.folder, self.min_free)?)
     }
 
     /// Deletes the files of a job; that there are none is no error.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use polyphony_config::{ByteSize, HumanDuration, Layers, Secret, data_dir};
+use polyphony_database::is_server;
 use serde::{Deserialize, Serialize};
 
 /// Where jobs are kept.
@@ -39,9 +40,7 @@ impl JobsConfig {
 
     fn fault(&self) -> Option<(&'static str, &'static str)> {
         let url = self.url.as_ref().map(|url| url.expose().as_str());
-        let shared =
-            url.is_some_and(|url| url.starts_with("postgres://") || url.starts_with("postgresql://"));
-        if url.is_some() && !shared {
+        if url.is_some_and(|url| !is_server(url)) {
             // The value may hold a password: it is not repeated.
             let text = "must be unset (SQLite in jobs.data_dir) or begin with \"postgres://\"";
             return Some(("jobs.url", text));

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use polyphony_database::{is_twice, may_pass, says_full};
 use polyphony_error::{Fault, Kind};
 
 /// What can go wrong.
@@ -120,11 +121,7 @@ impl Error {
 
     /// Whether something is there that may be there once.
     pub(crate) fn is_twice(&self) -> bool {
-        let Self::Database { source, .. } = self else {
-            return false;
-        };
-        let database = source.as_database_error();
-        database.is_some_and(|error| error.is_unique_violation())
+        matches!(self, Self::Database { source, .. } if is_twice(source))
     }
 
     pub(crate) fn file(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
@@ -141,27 +138,21 @@ impl Error {
     }
 }
 
-/// Whether the chain of causes says that a disk, a quota or a table is full.
-fn says_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && matches!(
-                io.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-            )
-        {
-            return true;
+impl From<polyphony_database::Error> for Error {
+    fn from(error: polyphony_database::Error) -> Self {
+        use polyphony_database::Error as Below;
+
+        match error {
+            Below::Database { doing, source } => Self::database(doing)(source),
+            Below::File { path, doing, source } => Self::file(&path, doing)(source),
+            Below::InUse(folder) => Self::InUse(folder),
+            Below::NoRoom { .. } => Self::Full {
+                what: format!("{error} (jobs.min_free)").into(),
+                source: None,
+            },
+            Below::Version { .. } => Self::Damaged(error.to_string()),
         }
-        if let Some(sqlx::Error::Database(database)) = error.downcast_ref::<sqlx::Error>()
-            // SQLITE_FULL, and PostgreSQL's disk_full.
-            && matches!(database.code().as_deref(), Some("13" | "53100"))
-        {
-            return true;
-        }
-        next = error.source();
     }
-    false
 }
 
 impl From<Error> for Fault {
@@ -209,11 +200,4 @@ impl From<Error> for Fault {
             | Error::InUse(_) => Self::internal(error),
         }
     }
-}
-
-fn may_pass(error: &sqlx::Error) -> bool {
-    matches!(
-        error,
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_)
-    )
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use polyphony_database::Dialect;
 use polyphony_error::{Fault, Kind};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,7 +12,7 @@ use super::passages::{self, ABOUT, NewPassage, Stored};
 use super::requests::Request;
 use super::rows::{self, get};
 use super::spaces::{insert_space, space_of, unknown};
-use super::{Dialect, Ledger, MOST_SNAPSHOTS, take_numbers};
+use super::{Ledger, MOST_SNAPSHOTS, take_numbers};
 use crate::Error;
 use crate::archive::Document;
 use crate::domain::time::micros;
@@ -96,8 +97,8 @@ impl Ledger {
                 format!("{MOST_SNAPSHOTS} archives are being sent, which is the most; try again later");
             Fault::exhausted("EXPORTS_FULL", "rag.exports", text, Some(SNAPSHOT_AGAIN))
         })?;
-        let mut reading = self.readers.begin().await.map_err(beginning())?;
-        if self.dialect == Dialect::Postgres {
+        let mut reading = self.database.readers().begin().await.map_err(beginning())?;
+        if self.database.dialect() == Dialect::Postgres {
             let level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
             reading.execute(level).await.map_err(beginning())?;
         }

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use polyphony_database::Dialect;
 use polyphony_error::{Fault, Kind};
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
@@ -11,7 +12,7 @@ use sqlx::any::AnyRow;
 use super::requests::Request;
 use super::rows::{self, DOCUMENT, TAG_MARK, get};
 use super::spaces::advance_epoch;
-use super::{Dialect, Ledger, take_numbers};
+use super::{Ledger, take_numbers};
 use crate::Error;
 use crate::domain::time::micros;
 use crate::domain::{Document, DocumentState, Failure, Head};
@@ -168,7 +169,7 @@ impl Ledger {
             "SELECT {DOCUMENT} FROM documents d WHERE space = $1 AND id > $2 AND state < 5 AND NOT (state = 3 AND \
              EXISTS (SELECT 1 FROM documents p WHERE p.space = d.space AND p.id = d.id AND p.state < 3))"
         );
-        let within = match self.dialect {
+        let within = match self.database.dialect() {
             Dialect::Sqlite => "instr",
             Dialect::Postgres => "strpos",
         };

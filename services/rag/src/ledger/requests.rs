@@ -85,7 +85,7 @@ impl Ledger {
         let before = SystemTime::now().checked_sub(KEPT).map_or(0, micros);
         sqlx::query("DELETE FROM requests WHERE created < $1")
             .bind(before)
-            .execute(&self.writer)
+            .execute(self.database.writer())
             .await
             .map_err(Error::ledger("forgetting requests"))?;
         Ok(())

@@ -248,13 +248,6 @@ impl Ledger {
             .map_err(Error::ledger("listing"))?;
         rows.iter().map(|row| get(row, "number")).collect()
     }
-
-    pub(super) async fn reading(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Any>, Error> {
-        self.readers
-            .acquire()
-            .await
-            .map_err(Error::ledger("beginning to read"))
-    }
 }
 
 fn owned(row: &AnyRow) -> Result<Owned, Error> {

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use polyphony_database::check_room;
 use qdrant_edge::{
     EdgeShard, Filter as Conditions, NamedQuery, OperationResult, PointInsertOperations, PointOperations,
     PointStructPersisted, QueryEnum, ScrollRequest, SearchParams, SearchRequest, UpdateOperation,
@@ -18,7 +19,6 @@ use crate::Error;
 use crate::dense::DenseConfig;
 use crate::error::BoxError;
 use crate::fuse::Scored;
-use crate::staging::check_room;
 
 /// A shard and its folder.
 pub(super) struct Shard {
