@@ -1,5 +1,6 @@
 """The files of deploy/: what builds the images, what runs them, what watches them; each by the tool that reads it."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -18,6 +19,8 @@ BUILT = pathlib.Path(os.environ["POLYPHONY_BUILT"])
 PROMTOOL = pathlib.Path(os.environ["POLYPHONY_HOME"]) / "bin/promtool"
 COMPOSE = pathlib.Path(sys.executable).parent / "docker-compose"
 METRIC = re.compile(r"\b(?:polyphony|grpc_server|gen_ai|process)_[a-z0-9_]+\b")
+# Labels that begin like metrics.
+LABELS = {"gen_ai_request_model", "gen_ai_token_type"}
 
 sys.path.insert(0, str(DEPLOY))
 import dashboards  # noqa: E402
@@ -143,9 +146,15 @@ class Compose(unittest.TestCase):
 
     def test_the_gateway_and_prometheus_look_where_the_programs_listen(self):
         config = tomllib.loads((DEPLOY / "compose.toml").read_text())
-        scraped = {job["job_name"]: job["static_configs"][0]["targets"]
-                   for job in yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]}
+        scraped, looked_up = {}, set()
+        for job in yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]:
+            for found in job.get("dns_sd_configs", []):
+                looked_up.add(job["job_name"])
+                scraped[job["job_name"]] = [f"{name}:{found['port']}" for name in found["names"]]
+            for found in job.get("static_configs", []):
+                scraped[job["job_name"]] = found["targets"]
         services = self.config("compose.yaml")
+        self.assertEqual(looked_up, {name for name in scraped if services[name].get("profiles")}, "what need not run is no target while it does not")
         clusters = config["gateway"]["clusters"]
         self.assertEqual(set(scraped), {*clusters, "gateway"})
         self.assertLessEqual(set(scraped), set(services))
@@ -185,6 +194,35 @@ class Watching(unittest.TestCase):
         for name in named():
             self.assertIn(name, measured)
 
+    def test_what_is_shown_is_told_apart_by_labels_that_the_metric_has(self):
+        known, seen = labels(), 0
+        for expr, legend in [(target["expr"], target["legendFormat"]) for target in targets()] + alerts():
+            there = {"job"}
+            for metric in METRIC.finditer(expr):
+                name = re.sub(r"_(bucket|count|sum)$", "", metric[0])
+                if name in LABELS:
+                    continue
+                has = known[name] | {"job", "instance", "le"}
+                by = re.search(r"by \(([^)]*)\) \((?:\w+\()*$", expr[:metric.start()])
+                where = re.match(r"{([^}]*)}", expr[metric.end():])
+                told = set(re.findall(r"\w+", by[1] if by else "")) | set(re.findall(r"(\w+)[!=]", where[1] if where else ""))
+                self.assertLessEqual(told, has, expr)
+                there |= set(re.findall(r"\w+", by[1])) if by else has
+                seen += 1
+            self.assertLessEqual(set(re.findall(r"{{ *(?:\$labels\.)?(\w+) *}}", legend)), there, expr)
+        self.assertGreater(seen, 80)
+
+    def test_what_is_shown_has_the_unit_of_its_metric(self):
+        for panel in [panel for one in dashboards.DASHBOARDS.values() for panel in one["panels"]]:
+            for expr in [target["expr"] for target in panel["targets"]]:
+                unit = panel["fieldConfig"]["defaults"]["unit"]
+                with self.subTest(panel=panel["title"]):
+                    self.assertEqual(unit == "bytes", "_bytes" in expr)
+                    self.assertEqual(unit == "s", "seconds_bucket" in expr or "milliseconds" in expr)
+                    self.assertEqual(unit in ("reqps", "cps", "cores"), "rate(" in expr and unit != "s")
+                    if "milliseconds" in expr:
+                        self.assertTrue(expr.endswith(" / 1000") or expr.count("milliseconds") == 2, "milliseconds as seconds")
+
     def test_everything_that_is_measured_is_shown(self):
         measured = {name for folder in ("services", "gateway") for file in (ROOT / folder).rglob("src/**/metrics.rs")
                     for name in re.findall(r'const \w+: &str = "(\w+)"', file.read_text())}
@@ -193,17 +231,40 @@ class Watching(unittest.TestCase):
         self.assertEqual(measured - set(named()), set())
 
 
+def targets():
+    return [target for one in dashboards.DASHBOARDS.values() for panel in one["panels"] for target in panel["targets"]]
+
+
 def expressions():
-    return [target["expr"] for one in dashboards.DASHBOARDS.values() for panel in one["panels"] for target in panel["targets"]]
+    return [target["expr"] for target in targets()]
+
+
+def alerts():
+    """What is watched, and what is then said."""
+    rules = yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())["groups"][0]["rules"]
+    return [(rule["expr"], rule["annotations"]["summary"]) for rule in rules]
+
+
+def labels():
+    """The labels of every metric, as the sources write them; where they stand in a list of their own, all of such lists in that file."""
+    # Written as text by telemetry/process.rs.
+    found = {"process_cpu_seconds_total": set(), "process_resident_memory_bytes": set(), "polyphony_build_info": {"service", "version"}}
+    for file in [file for folder in ("shared", "services", "gateway") for file in (ROOT / folder).rglob("src/**/*.rs")]:
+        text = file.read_text()
+        names = dict(re.findall(r'(?:const|let) (\w+)(?:: &str)? = "(\w+)";', text))
+        for begun in re.finditer(r'(?:counter|gauge|histogram)!\(\s*(\w+)', text):
+            depth = itertools.accumulate((letter == "(") - (letter == ")") for letter in text[begun.end():])
+            said = text[begun.end():][:next(at for at, of in enumerate(depth) if of < 0)]
+            listed = re.findall(r'\(\s*"(\w+)",', text) if "&" in said else []
+            found.setdefault(names.get(begun[1]), set()).update(re.findall(r'"(\w+)" =>', said), listed)
+    return found
 
 
 def named():
     """The metrics of the dashboards, the alerts and the chart's scaling, without the suffixes of histograms."""
     chart = (ROOT / "charts/polyphony/templates/hpa.yaml").read_text()
     texts = [*expressions(), (DEPLOY / "prometheus/rules.yml").read_text(), chart]
-    # Labels begin like metrics, but only within braces or after `by`.
-    labels = {"gen_ai_request_model", "gen_ai_token_type"}
-    return sorted({re.sub(r"_(bucket|count|sum)$", "", name) for text in texts for name in METRIC.findall(text)} - labels)
+    return sorted({re.sub(r"_(bucket|count|sum)$", "", name) for text in texts for name in METRIC.findall(text)} - LABELS)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 {{- define "polyphony.backends" -}}
 {{- $backends := dict -}}
 {{- $values := .Values -}}
+{{- /* What is said of the programs of the mesh alone is not said of these. */ -}}
+{{- $defaults := omit .Values.defaults "models" "env" -}}
 {{- $known := dict
   "qdrant" (dict "said" $values.qdrant "uid" 1000 "ports" (dict "http" 6333 "grpc" 6334)
     "env" (dict "QDRANT__TELEMETRY_DISABLED" "true" "QDRANT_INIT_FILE_PATH" "/qdrant/init/.qdrant-initialized")
@@ -25,21 +27,36 @@
 {{- if and $one.secretEnv (not $one.said.secretName) -}}
 {{- fail (printf "%s.secretName: is empty; name a Secret with the keys %s" (camelcase (replace "-" "_" $name) | untitle) (values $one.secretEnv | sortAlpha | join ", ")) -}}
 {{- end -}}
-{{- $_ := set $backends $name (mergeOverwrite (deepCopy $values.defaults) (dict "onGpu" false) (omit $one "said") (deepCopy $one.said)) -}}
+{{- $c := include "polyphony.over" (list $defaults $one.said) | fromJson -}}
+{{- $_ := set $backends $name (merge (dict "onGpu" false) (omit $one "said") $c) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $said := $values.vllm.instances -}}
-{{- $c := mergeOverwrite (deepCopy $values.defaults) (dict "startupSeconds" 900 "size" "100Gi" "storageClassName" "") (deepCopy $said) -}}
-{{- if not $c.gpu.count -}}{{- fail (printf "vllm.instances.%s.gpu.count: is 0, but vLLM needs a GPU" $name) -}}{{- end -}}
-{{- $args := concat (list "--model" $said.model "--port" "8000") ($said.args | default list) -}}
-{{- $_ := set $backends (print "vllm-" $name) (mergeOverwrite $c (dict "onGpu" true "image" $values.vllm.image "uid" 65532 "args" $args
+{{- $key := printf "vllm.instances.%s" $name -}}
+{{- $own := dict "startupSeconds" 900 "size" "100Gi" "storageClassName" "" "args" list
+  "resources" (dict "requests" (dict "cpu" "2" "memory" "8Gi") "limits" (dict "memory" "32Gi")) -}}
+{{- $c := include "polyphony.over" (list $defaults $own) | fromJson -}}
+{{- $c = include "polyphony.over" (list $c $said) | fromJson -}}
+{{- if not $c.gpu.count -}}{{- fail (printf "%s.gpu.count: is 0, but vLLM needs a GPU" $key) -}}{{- end -}}
+{{- include "polyphony.checkGpu" (dict "key" $key "gpu" $c.gpu) -}}
+{{- $share := "--gpu-memory-utilization" -}}
+{{- if dig "gpu" "memoryBudget" "" $said -}}
+{{- fail (printf "%s.gpu.memoryBudget: is not known to vLLM; set args [%s, \"0.5\"], a share of the card's memory" $key $share) -}}
+{{- end -}}
+{{- if and (has $c.gpu.sharing (list "timeSlicing" "mps")) (not (regexMatch (print "(^|,)" $share "(=|,)") (join "," $c.args))) -}}
+{{- fail (printf "%s.args: do not say %s, but sharing %q keeps no memory apart and vLLM takes nearly all of it; add [%s, \"0.5\"]" $key $share $c.gpu.sharing $share) -}}
+{{- end -}}
+{{- $env := dict "HOME" "/cache" "HF_HOME" "/cache/huggingface" "USER" "vllm" "VLLM_NO_USAGE_STATS" "1" -}}
+{{- if $values.models.offline -}}{{- $_ := set $env "HF_HUB_OFFLINE" "1" -}}{{- end -}}
+{{- $_ := set $backends (print "vllm-" $name) (merge (dict "onGpu" true "image" $values.vllm.image "uid" 65532
+  "args" (concat (list "--model" $said.model "--port" "8000") $c.args)
   "ports" (dict "http" 8000)
-  "env" (dict "HOME" "/cache" "HF_HOME" "/cache/huggingface" "USER" "vllm" "VLLM_NO_USAGE_STATS" "1")
+  "env" $env
   "data" (dict "/cache" "cache")
   "scratch" (list "/tmp")
   "shm" true
   "models" (list $said.model)
-  "probe" (dict "httpGet" (dict "port" "http" "path" "/health")))) -}}
+  "probe" (dict "httpGet" (dict "port" "http" "path" "/health"))) $c) -}}
 {{- end -}}
 {{- toJson $backends -}}
 {{- end -}}

@@ -106,12 +106,12 @@
 {{- $_ := set $telemetry "otlp_endpoint" . -}}
 {{- $_ := set $telemetry "sample_ratio" $values.telemetry.sampleRatio -}}
 {{- end -}}
-{{- $config := dict "telemetry" $telemetry .name (mergeOverwrite $section $c.config) -}}
+{{- $config := dict "telemetry" $telemetry .name (include "polyphony.over" (list $section $c.config) | fromJson) -}}
 {{- if ne .name "gateway" -}}
 {{- $models := dict "dir" "/models/store" "wheel_dirs" (list "/models/wheels") "offline" $values.models.offline -}}
 {{- with $c.gpu.memoryBudget -}}{{- $_ := set $models "memory_budget" . -}}{{- end -}}
-{{- $_ := set $config "models" (mergeOverwrite $models $c.residency) -}}
-{{- $_ := set $config "inference" (mergeOverwrite (dict "device" ($c.onGpu | ternary "cuda" "cpu")) $c.inference) -}}
+{{- $_ := set $config "models" (include "polyphony.over" (list $models $c.residency) | fromJson) -}}
+{{- $_ := set $config "inference" (include "polyphony.over" (list (dict "device" ($c.onGpu | ternary "cuda" "cpu")) $c.inference) | fromJson) -}}
 {{- end -}}
 {{- $jobs := deepCopy $c.jobs -}}
 {{- if and $values.postgres.enabled (has .name (include "polyphony.queues" . | fromJsonArray)) -}}

@@ -16,7 +16,7 @@
 {{- $from := list -}}
 {{- $to := list -}}
 {{- range $edges -}}
-{{- if eq (index . 1) $.name -}}{{- $from = append $from (list (index . 0) (index . 2)) -}}{{- end -}}
+{{- if and (eq (index . 1) $.name) (hasKey $components (index . 0)) -}}{{- $from = append $from (list (index . 0) (index . 2)) -}}{{- end -}}
 {{- if eq (index . 0) $.name -}}{{- $to = append $to (list (index . 1) (index . 2)) -}}{{- end -}}
 {{- end -}}
 {{- toJson (dict "from" $from "to" $to) -}}

@@ -1,6 +1,21 @@
 {{/* GPUs: what a pod asks for, where it may run, what it sees. No index of a GPU anywhere: which one a pod gets is the device
      plugin's to say, and within the pod it is always the first. */}}
 
+{{/* What cannot be asked for. Takes {key, gpu}. */}}
+{{- define "polyphony.checkGpu" -}}
+{{- with .gpu -}}
+{{- if and (has .sharing (list "timeSlicing" "mps")) (gt (int .count) 1) -}}
+{{- fail (printf "%s.gpu.count: is %v, but a second share of a GPU gives nothing more; set 1, or sharing \"none\"" $.key .count) -}}
+{{- end -}}
+{{- if and (eq .sharing "mig") (not (hasPrefix "nvidia.com/mig-" .resourceName)) -}}
+{{- fail (printf "%s.gpu.resourceName: is %q, but sharing \"mig\" needs a profile, as nvidia.com/mig-1g.10gb" $.key .resourceName) -}}
+{{- end -}}
+{{- if and (ne .sharing "mig") (hasPrefix "nvidia.com/mig-" .resourceName) -}}
+{{- fail (printf "%s.gpu.sharing: is %q, but %s is a MIG profile; set \"mig\"" $.key .sharing .resourceName) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "polyphony.gpuResource" -}}
 {{- $shares := has .sharing (list "timeSlicing" "mps") -}}
 {{- .resourceName | default ($shares | ternary "nvidia.com/gpu.shared" "nvidia.com/gpu") -}}

@@ -38,8 +38,26 @@
 {{- toJson $routes -}}
 {{- end -}}
 
+{{/* A map with another above it, key by key: what that says is so, zero, false and "" too. Takes [below, above]. */}}
+{{- define "polyphony.over" -}}
+{{- $all := deepCopy (index . 0) -}}
+{{- range $key, $value := index . 1 -}}
+{{- $below := get $all $key -}}
+{{- if and (kindIs "map" $value) (kindIs "map" $below) -}}
+{{- $value = include "polyphony.over" (list $below $value) | fromJson -}}
+{{- end -}}
+{{- $_ := set $all $key $value -}}
+{{- end -}}
+{{- toJson $all -}}
+{{- end -}}
+
 {{/* Every component that runs, by name: the defaults, what its values say above them, and its ports. */}}
 {{- define "polyphony.components" -}}
+{{- with .Values.models -}}
+{{- if and .existingClaim (ne .storage "claim") -}}
+{{- fail (printf "models.existingClaim: is %q, but storage %q uses no claim; set storage \"claim\", or existingClaim \"\"" .existingClaim .storage) -}}
+{{- end -}}
+{{- end -}}
 {{- $ports := include "polyphony.ports" . | fromJson -}}
 {{- $said := dict "gateway" .Values.gateway -}}
 {{- range $name, $service := .Values.services -}}
@@ -47,7 +65,12 @@
 {{- end -}}
 {{- $all := dict -}}
 {{- range $name, $one := $said -}}
-{{- $merged := mustMergeOverwrite (deepCopy $.Values.defaults) (deepCopy $one) -}}
+{{- $merged := include "polyphony.over" (list $.Values.defaults $one) | fromJson -}}
+{{- if eq $name "gateway" -}}
+{{- /* It computes nothing and keeps nothing, whatever the defaults say of the services. */ -}}
+{{- $nothing := dict "models" list "gpu" (dict "count" 0 "sharing" "none") "state" (dict "size" "") -}}
+{{- $merged = include "polyphony.over" (list $merged $nothing) | fromJson -}}
+{{- end -}}
 {{- $port := get $ports $name | int -}}
 {{- $_ := set $merged "onGpu" (gt (int $merged.gpu.count) 0) -}}
 {{- $_ := set $merged "port" $port -}}
@@ -63,18 +86,24 @@
 {{- define "polyphony.check" -}}
 {{- $key := eq .name "gateway" | ternary "gateway" (printf "services.%s" .name) -}}
 {{- with .component -}}
-{{- $shares := has .gpu.sharing (list "timeSlicing" "mps") -}}
-{{- if and .onGpu $shares (gt (int .gpu.count) 1) -}}
-{{- fail (printf "%s.gpu.count: is %v, but a second share of a GPU gives nothing more; set 1, or sharing \"none\"" $key .gpu.count) -}}
-{{- end -}}
-{{- if and .onGpu $shares (not .gpu.memoryBudget) -}}
+{{- if .onGpu -}}
+{{- include "polyphony.checkGpu" (dict "key" $key "gpu" .gpu) -}}
+{{- if and (has .gpu.sharing (list "timeSlicing" "mps")) (not .gpu.memoryBudget) -}}
 {{- fail (printf "%s.gpu.memoryBudget: is empty, but sharing %q keeps no memory apart; set what its models may take, as \"8GiB\"" $key .gpu.sharing) -}}
 {{- end -}}
-{{- if and .onGpu (eq .gpu.sharing "mig") (not (hasPrefix "nvidia.com/mig-" .gpu.resourceName)) -}}
-{{- fail (printf "%s.gpu.resourceName: is %q, but sharing \"mig\" needs a profile, as nvidia.com/mig-1g.10gb" $key .gpu.resourceName) -}}
 {{- end -}}
-{{- if and (ne .gpu.sharing "mig") (hasPrefix "nvidia.com/mig-" .gpu.resourceName) -}}
-{{- fail (printf "%s.gpu.sharing: is %q, but %s is a MIG profile; set \"mig\"" $key .gpu.sharing .gpu.resourceName) -}}
+{{- range $variable := list "NVIDIA_VISIBLE_DEVICES" "CUDA_VISIBLE_DEVICES" -}}
+{{- if hasKey $.component.env $variable -}}
+{{- fail (printf "%s.env.%s: which GPUs a pod sees, the device plugin says; set gpu.count, and pin by gpu.products, gpu.minMemoryMiB or nodeLabels" $key $variable) -}}
+{{- end -}}
+{{- end -}}
+{{- range $label, $_ := .podLabels -}}
+{{- if regexMatch "^(app\\.kubernetes\\.io|helm\\.sh)/" $label -}}
+{{- fail (printf "%s.podLabels: has %s, but labels of app.kubernetes.io and helm.sh say what a pod is; take another name" $key $label) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $.name "gateway") .tls.clientCA (not .tls.secretName) -}}
+{{- fail "gateway.tls.clientCA: is true, but without gateway.tls.secretName the door is in plaintext and asks nobody; name that Secret" -}}
 {{- end -}}
 {{- if and (has $.name (list "diar" "rag" "video-gen")) (or (gt (int .replicas) 1) .autoscaling.enabled) -}}
 {{- fail (printf "%s.replicas: what %s keeps belongs to one process; set replicas 1 and no autoscaling" $key $.name) -}}
