@@ -148,6 +148,43 @@ class Values(unittest.TestCase):
             objects = render(values=yaml.safe_load(example))
             self.assertEqual(policy.findings(objects), [])
 
+    def test_what_is_said_of_a_component_goes_above_the_defaults_zero_and_false_too(self):
+        defaults = {"gpu": {"count": 1}, "autoscaling": {"enabled": True}, "state": {"size": "9Gi"}, "models": ["espeak-ng"], "env": {"A": "b"}}
+        off = {"autoscaling": {"enabled": False}}
+        services = {which: off for which in ("align", "diar", "llm-proxy", "ocr", "rag", "analysis")}
+        services |= {"asr": off | {"gpu": {"count": 0}}, "tts": off | {"state": {"size": ""}, "models": []}}
+        values = {"defaults": defaults, "services": services, "gateway": off, "qdrant": {"enabled": True}}
+        objects = render(values=values)
+        self.assertEqual({component(one) for one in of_kind(objects, "HorizontalPodAutoscaler")}, set())
+        on_gpu = {component(one) for one in of_kind(objects, "Deployment", "StatefulSet") if gpus(one)}
+        self.assertEqual(on_gpu, {"align", "diar", "llm-proxy", "tts", "ocr", "rag", "analysis"})
+        claims = {component(one) for one in of_kind(objects, "PersistentVolumeClaim")}
+        self.assertEqual(claims, {"models", "asr", "align", "diar", "llm-proxy", "ocr", "rag", "analysis"})
+        pulls = {component(one) for one in of_kind(objects, "Deployment") if "initContainers" in pod(one)}
+        to_hub = {component(one) for one in of_kind(objects, "NetworkPolicy") if "ipBlock" in str(one)}
+        self.assertEqual(pulls, {"asr", "align", "diar", "llm-proxy", "ocr", "rag", "analysis"})
+        self.assertEqual(to_hub, pulls)
+        self.assertNotIn("A", policy.variables(container(named(objects, "StatefulSet", "qdrant"))))
+        self.assertEqual(policy.findings(objects), [])
+
+    def test_annotations_of_a_pod_may_keep_prometheus_away_and_not_hide_a_change(self):
+        annotations = {"prometheus.io/scrape": "false", "checksum/config": "a", "team": "speech"}
+        of_pod = asr(podAnnotations=annotations)["spec"]["template"]["metadata"]["annotations"]
+        self.assertEqual((of_pod["prometheus.io/scrape"], of_pod["team"], of_pod["prometheus.io/port"]), ("false", "speech", "8001"))
+        self.assertEqual(len(of_pod["checksum/config"]), 64)
+
+    def test_every_pod_may_pull_from_the_registry(self):
+        objects = render(values={"image": {"pullSecrets": ["registry"]}, "qdrant": {"enabled": True}})
+        for workload in of_kind(objects, "Deployment", "StatefulSet"):
+            self.assertEqual(pod(workload)["imagePullSecrets"], [{"name": "registry"}], component(workload))
+
+    def test_a_language_model_has_room_and_asks_no_hub_offline(self):
+        values = {"models": {"offline": True}, "vllm": {"instances": {"big": {"model": "a/b", "gpu": {"count": 1}, "args": ["--seed", "1"]}}}}
+        server = container(named(render(values=values), "StatefulSet", "vllm-big"))
+        self.assertEqual(server["resources"]["limits"]["memory"], "32Gi")
+        self.assertEqual(server["args"], ["--model", "a/b", "--port", "8000", "--seed", "1"])
+        self.assertEqual(policy.variables(server)["HF_HUB_OFFLINE"], "1")
+
     def test_labels_that_select_never_change(self):
         for workload in of_kind(render(), "Deployment"):
             self.assertEqual(workload["spec"]["selector"]["matchLabels"], {
