@@ -136,6 +136,16 @@ class Values(unittest.TestCase):
         offline = named(render(values={"models": {"offline": True}}), "NetworkPolicy", "asr")
         self.assertNotIn("ipBlock", str(offline))
 
+    def test_only_clients_that_are_named_reach_what_is_open_to_clients(self):
+        clients = [{"namespaceSelector": {"matchLabels": {"team": "web"}}}]
+        services = {"llm-proxy": {"extraPorts": {"openai": 9004}}}
+        objects = render(values={"networkPolicy": {"clients": clients}, "services": services})
+        for which, port in (("gateway", 8080), ("llm-proxy", 9004)):
+            rules = [rule for rule in named(objects, "NetworkPolicy", which)["spec"]["ingress"] if {"port": port} in rule["ports"]]
+            self.assertEqual([rule["from"] for rule in rules], [clients], which)
+        anyone = named(render(values={"services": services}), "NetworkPolicy", "llm-proxy")["spec"]["ingress"]
+        self.assertEqual([rule for rule in anyone if rule["ports"] == [{"port": 9004}]], [{"ports": [{"port": 9004}]}])
+
     def test_a_claim_that_is_there_is_used_and_none_is_made(self):
         objects = render(values={"models": {"existingClaim": "weights"}})
         self.assertNotIn("models", [component(one) for one in of_kind(objects, "PersistentVolumeClaim")])

@@ -52,16 +52,18 @@ def faults(text):
     for name, base, lines in all_stages:
         if base not in names and base != "scratch" and not re.search(r":\w*\d+\.\d+\.\d+", base):
             yield f"{name}: {base} is not pinned to a version"
-        if base != "scratch":
+        if base not in ("scratch", "program"):
             continue
         orders = [line.split()[0] for line in lines]
         if "RUN" in orders or "ADD" in orders or "SHELL" in orders:
             yield f"{name}: a final image runs nothing while it is built, for it has no shell"
         users = [line.split()[1] for line in lines if line.startswith("USER ")]
-        if len(users) != 1 or not re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[0]):
-            yield f"{name}: its user is no number above 0: {users}"
-        if not any(line.startswith('ENTRYPOINT ["/usr/bin/polyphony') for line in lines):
+        if len(users) != (base == "scratch") or not all(re.fullmatch(r"[1-9]\d*:[1-9]\d*", user) for user in users):
+            yield f"{name}: its user is no number above 0, or not that of all: {users}"
+        if base == "program" and not any(line.startswith('ENTRYPOINT ["/usr/bin/polyphony') for line in lines):
             yield f"{name}: its entry point is no program of the mesh, or needs a shell"
+    if [name for name, base, _ in all_stages if base == "scratch"] != ["program"]:
+        yield "there is a final image besides those that stand on `program`"
 
 
 class Images(unittest.TestCase):
@@ -75,8 +77,11 @@ class Images(unittest.TestCase):
             ("rust:1.95.0-slim-bookworm", "rust:slim", "not pinned"),
             ("USER 65532:65532", "USER polyphony", "no number"),
             ("USER 65532:65532", "USER 0:0", "no number"),
+            ("COPY --from=asr-root", "USER 1:1\nCOPY --from=asr-root", "not that of all"),
+            ("FROM program AS asr", "FROM ${BASE} AS asr", "besides those"),
             ('ENTRYPOINT ["/usr/bin/polyphony-asr"]', "ENTRYPOINT polyphony-asr", "needs a shell"),
             ("ENV POLYPHONY_HOME=/var/lib/polyphony", "RUN mkdir /a", "runs nothing"),
+            ("COPY --from=asr-root", "RUN mkdir /a\nCOPY --from=asr-root", "runs nothing"),
         ]:
             self.assertIn(old, self.text)
             self.assertTrue(any(said in fault for fault in faults(self.text.replace(old, new))), new)
