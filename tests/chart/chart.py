@@ -4,7 +4,9 @@ import functools
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
+import tempfile
 
 import yaml
 
@@ -75,6 +77,20 @@ def refusal(values):
         return []
     lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith(("Use --debug", "polyphony:"))]
     return [line.removeprefix("- ") for line in lines if "meet the specifications" not in line]
+
+
+def notes(values):
+    """What helm says after an install, which it tells a cluster alone: here as a template of a chart like this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        chart = pathlib.Path(folder, "polyphony")
+        shutil.copytree(CHART, chart)
+        (chart / "templates/NOTES.txt").rename(chart / "notes.txt")
+        (chart / "templates/notes.yaml").write_text("notes: |\n  {{- tpl (.Files.Get \"notes.txt\") . | nindent 2 }}\n")
+        done = helm("template", "polyphony", chart, "--kube-version", "1.34.0", "--show-only", "templates/notes.yaml",
+                    "--values", "-", stdin=yaml.safe_dump(values))
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return yaml.safe_load(done.stdout)["notes"]
 
 
 def of_kind(objects, *kinds):

@@ -6,7 +6,7 @@ import unittest
 import yaml
 
 import policy
-from chart import CHART, ROOT, component, container, named, of_kind, pod, refusal, render
+from chart import CHART, ROOT, component, container, named, notes, of_kind, pod, refusal, render
 
 
 def asr(**values):
@@ -194,6 +194,18 @@ class Values(unittest.TestCase):
         self.assertEqual(server["resources"]["limits"]["memory"], "32Gi")
         self.assertEqual(server["args"], ["--model", "a/b", "--port", "8000", "--seed", "1"])
         self.assertEqual(policy.variables(server)["HF_HUB_OFFLINE"], "1")
+
+    def test_the_notes_say_what_these_values_leave_to_do(self):
+        plain = notes({})
+        self.assertIn("align, analysis, asr, diar, llm-proxy, ocr, rag, tts", plain)
+        self.assertIn("tls.enabled is false", plain)
+        several = {"services": {"asr": {"replicas": 2}, "ocr": {"autoscaling": {"enabled": True}}, "video-gen": {"enabled": True, "gpu": {"count": 1}}}}
+        for told in ("Pods of asr keep their batches", "Pods of ocr keep their batches", "NVIDIA_VISIBLE_DEVICES=none"):
+            self.assertNotIn(told, plain)
+            self.assertIn(told, notes(several))
+        shared = notes(several | {"postgres": {"enabled": True, "secretName": "a"}, "tls": {"enabled": True}})
+        self.assertNotIn("batches", shared)
+        self.assertNotIn("tls.enabled", shared)
 
     def test_labels_that_select_never_change(self):
         for workload in of_kind(render(), "Deployment"):
