@@ -5,6 +5,7 @@
 
 mod document;
 mod query;
+pub(crate) mod rules;
 mod space;
 pub(crate) mod time;
 

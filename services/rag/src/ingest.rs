@@ -9,7 +9,7 @@ mod watch;
 pub(crate) mod worker;
 
 pub(crate) use board::Board;
-pub(crate) use naming::{ID_RULE, check_head, id_for, is_id};
+pub(crate) use naming::{ID_RULE, id_for, is_id};
 pub(crate) use watch::superseded;
 pub use watch::{DocumentResult, Ingestion, Outcome, Progress};
 

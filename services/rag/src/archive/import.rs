@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use polyphony_chassis::Caller;
 use polyphony_error::{Fault, Kind};
+use polyphony_wire::Refusals;
 
 use super::format::{self, End, Frame, MAGIC, Manifest, broken};
-use crate::domain::{Chunking, NewSpace, Passage, PassageId, Space};
+use crate::domain::{Chunking, NewSpace, Passage, PassageId, Space, rules};
 use crate::engine::{Embed, Side};
 use crate::ledger::{NewPassage, Request, Shown};
 use crate::staging::{Kept, Upload};
@@ -257,7 +258,9 @@ impl Reading {
         if !crate::ingest::is_id(&document.id) {
             return Err(broken("a document has no name that could be used"));
         }
-        crate::ingest::check_head(&document.head, "content")?;
+        let mut refusals = Refusals::at("content.");
+        rules::head(&document.head, &mut refusals);
+        refusals.finish()?;
         let mut passages = Vec::new();
         loop {
             self.ahead = Frame::read(&mut self.source)?;

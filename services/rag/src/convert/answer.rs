@@ -7,11 +7,11 @@ use polyphony_proto::rag::v1 as pb;
 use polyphony_wire::Refusals;
 use prost::Message as _;
 
-use super::data::{self, longer};
-use super::{hits, names, search};
+use super::{data, hits, names, search};
 use crate::answer::cache::{Key, KeyMaker};
 use crate::answer::prompt::{self, Manner, Turn};
 use crate::answer::{Citation, Source};
+use crate::domain::rules::{self, longer};
 use crate::domain::{Filter, Hit, Retrieval};
 
 const TOP_K: RangeInclusive<u32> = 1..=100;
@@ -83,7 +83,7 @@ pub(crate) fn asked(wire: pb::AnswerRequest) -> Result<Asked, Fault> {
     } = wire;
     let space = names::space(&space, "space")?;
     let mut refusals = Refusals::at("");
-    search::text(&query, &mut refusals);
+    rules::text(&query, &mut refusals);
     let filter = search::filter(filter, &space, &mut refusals);
     let retrieval = search::retrieval(retrieval, &mut refusals);
     if top_k.is_some_and(|top_k| !TOP_K.contains(&top_k)) {

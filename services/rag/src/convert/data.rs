@@ -1,5 +1,6 @@
 //! The client's own data and times between the wire and the domain.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use polyphony_error::Fault;
@@ -8,6 +9,8 @@ use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Timestamp, Value as Wire};
 use serde_json::{Map, Number, Value};
+
+use crate::domain::rules;
 
 /// The most bytes of a client's data, as they are on the wire.
 const MOST_BYTES: usize = 16 << 10;
@@ -104,35 +107,15 @@ pub(crate) fn language(tag: String, field: &str, refusals: &mut Refusals) -> Opt
     if tag.is_empty() {
         return None;
     }
-    let mut parts = tag.split('-');
-    let is_tag = tag.len() <= 35
-        && parts.next().is_some_and(|language| {
-            (2..=8).contains(&language.len()) && language.bytes().all(|byte| byte.is_ascii_alphabetic())
-        })
-        && parts.all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
-    if !is_tag {
-        refusals.add(field, "must be a BCP-47 tag, as \"en\" or \"pt-BR\"");
-        return None;
-    }
+    rules::language(&tag, field, refusals);
     Some(tag)
 }
 
-/// Tags: few, short, not empty, each once.
-pub(crate) fn tags(tags: Vec<String>, field: &str, refusals: &mut Refusals) -> Vec<String> {
-    const MOST: usize = 64;
-    let is_wrong = |tag: &String| tag.is_empty() || longer(tag, 100) || tag.chars().any(char::is_control);
-    if tags.len() > MOST || tags.iter().any(is_wrong) {
-        refusals.add(field, "must be at most 64 words of 1 to 100 characters each");
-        return Vec::new();
-    }
-    let mut found: Vec<String> = Vec::with_capacity(tags.len());
-    for tag in tags {
-        if !found.contains(&tag) {
-            found.push(tag);
-        }
-    }
+/// Tags, each once.
+pub(crate) fn once(tags: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut found = tags;
+    found.retain(|tag| seen.insert(tag.clone()));
     found
 }
 
@@ -145,11 +128,6 @@ pub(crate) fn after(token: &str, is_id: fn(&str) -> bool) -> Result<String, Faul
         "page_token",
         "must be next_page_token of the page before, or empty",
     ))
-}
-
-/// Whether a text has more than so many characters.
-pub(crate) fn longer(text: &str, most: usize) -> bool {
-    text.len() > most && text.chars().nth(most).is_some()
 }
 
 #[cfg(test)]
@@ -199,38 +177,23 @@ mod tests {
     }
 
     #[test]
-    fn languages_and_tags_are_checked() {
-        let refused = |act: fn(&mut Refusals)| {
+    fn languages_are_tags() {
+        for (tag, is_one) in [
+            ("pt-BR", true),
+            ("zh-Hant-TW", true),
+            ("", true),
+            ("e", false),
+            ("en_US", false),
+        ] {
             let mut refusals = Refusals::at("");
-            act(&mut refusals);
-            refusals.finish().is_err()
-        };
-        assert!(!refused(|refusals| drop(language(
-            "pt-BR".to_owned(),
-            "language_code",
-            refusals
-        ))));
-        assert!(refused(|refusals| drop(language(
-            "e".to_owned(),
-            "language_code",
-            refusals
-        ))));
-        assert!(refused(|refusals| drop(language(
-            "en_US".to_owned(),
-            "language_code",
-            refusals
-        ))));
-        assert!(refused(|refusals| drop(tags(
-            vec![String::new()],
-            "tags",
-            refusals
-        ))));
-        assert!(refused(|refusals| drop(tags(
-            vec!["a".to_owned(); 65],
-            "tags",
-            refusals
-        ))));
-        let mut refusals = Refusals::at("");
-        assert_eq!(tags(vec!["a".to_owned(); 2], "tags", &mut refusals), ["a"]);
+            language(tag.to_owned(), "language_code", &mut refusals);
+            assert_eq!(refusals.finish().is_ok(), is_one, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_said_twice_is_there_once() {
+        let said = ["b", "a", "b"].map(str::to_owned).to_vec();
+        assert_eq!(once(said), ["b", "a"]);
     }
 }

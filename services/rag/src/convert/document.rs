@@ -7,7 +7,7 @@ use polyphony_wire::Refusals;
 use prost::Message as _;
 
 use super::{data, names, space};
-use crate::domain::{DocType, DocTypeSource, Document, DocumentState, Failure};
+use crate::domain::{DocType, DocTypeSource, Document, DocumentState, Failure, rules};
 
 /// Which documents are to be listed.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ pub(crate) fn list(wire: pb::ListDocumentsRequest) -> Result<List, Fault> {
             None
         }
     };
-    let tags = data::tags(tags, "tags", &mut refusals);
+    let tags = data::once(tags);
+    rules::tags(&tags, "tags", &mut refusals);
     refusals.finish()?;
     Ok(List {
         space,

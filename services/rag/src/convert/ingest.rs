@@ -6,16 +6,10 @@ use polyphony_proto::types::v1 as types;
 use polyphony_wire::Refusals;
 use prost::bytes::Bytes;
 
-use super::data::{self, longer};
-use super::{names, space};
-use crate::domain::Head;
+use super::{data, names, space};
+use crate::domain::{Head, rules};
 use crate::engine::Step;
 use crate::ingest::ConflictPolicy;
-
-/// Characters of a title, an address, a media type and a kind.
-const MOST_TITLE: usize = 500;
-const MOST_ADDRESS: usize = 2_000;
-const MOST_WORD: usize = 100;
 
 /// Where documents go.
 #[derive(Debug)]
@@ -56,7 +50,8 @@ pub(crate) fn config(wire: pb::IngestConfig) -> Result<Config, Fault> {
     let id = names::space(&space, "config.space")?;
     let mut refusals = Refusals::at("config.");
     space::request_id(&request_id, "request_id", &mut refusals);
-    let tags = data::tags(tags, "tags", &mut refusals);
+    let tags = data::once(tags);
+    rules::tags(&tags, "tags", &mut refusals);
     let policy = match pb::ConflictPolicy::try_from(conflict_policy) {
         Ok(pb::ConflictPolicy::Unspecified | pb::ConflictPolicy::Replace) => ConflictPolicy::Replace,
         Ok(pb::ConflictPolicy::Skip) => ConflictPolicy::Skip,
@@ -95,46 +90,25 @@ pub(crate) fn document(
         media,
     } = wire;
     let mut refusals = Refusals::at("document.");
-    if !document_id.is_empty() && !names::is_document_id(&document_id) {
-        refusals.add("document_id", names::DOCUMENT_RULE);
-    }
-    for (field, text, most, rule) in [
-        (
-            "source_uri",
-            &source_uri,
-            MOST_ADDRESS,
-            "must have at most 2000 characters",
-        ),
-        ("title", &title, MOST_TITLE, "must have at most 500 characters"),
-        (
-            "doc_type",
-            &doc_type,
-            MOST_WORD,
-            "must have at most 100 characters",
-        ),
-    ] {
-        if longer(text, most) {
-            refusals.add(field, rule);
-        }
-    }
     let media_type = media_type.trim().to_owned();
-    if longer(&media_type, MOST_WORD) || (!media_type.is_empty() && !is_known(&media_type)) {
+    if !media_type.is_empty() && !is_known(&media_type) {
         let problem = "is not known here; GetCapabilities lists those that are, and it may be left empty";
         refusals.add("media_type", problem);
     }
     let mut all = tags.to_vec();
-    all.extend(own.into_iter().filter(|tag| !tags.contains(tag)));
+    all.extend(own);
     let head = Head {
         id: given(document_id),
         source_uri,
         title: given(title),
         media_type,
         doc_type: given(doc_type),
-        tags: data::tags(all, "tags", &mut refusals),
+        tags: data::once(all),
         metadata: data::map(metadata, "metadata", &mut refusals),
         time: data::time(document_time, "document_time", &mut refusals),
-        language: data::language(language_code, "language_code", &mut refusals),
+        language: given(language_code),
     };
+    rules::head(&head, &mut refusals);
     refusals.finish()?;
     let media = media.map(self::media).transpose()?;
     Ok(Announced { head, media })
@@ -220,11 +194,11 @@ mod tests {
         assert_eq!(
             fields,
             [
-                "document.document_id",
-                "document.title",
                 "document.media_type",
                 "document.document_time",
-                "document.language_code"
+                "document.document_id",
+                "document.title",
+                "document.language_code",
             ]
         );
         let blob = pb::DocumentHead {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use polyphony_error::Fault;
 
-pub(crate) use crate::ingest::{ID_RULE as DOCUMENT_RULE, is_id as is_document_id};
+pub(crate) use crate::ingest::is_id as is_document_id;
 pub(crate) use crate::store::{ID_RULE as SPACE_RULE, is_id as is_space_id};
 
 /// The id in the name of a space, which stands in `field`.

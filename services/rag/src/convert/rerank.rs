@@ -4,8 +4,7 @@ use polyphony_error::Fault;
 use polyphony_proto::rag::v1 as pb;
 use polyphony_wire::Refusals;
 
-use super::data::longer;
-use super::search;
+use crate::domain::rules::{self, longer};
 
 /// Passages, and characters of each.
 const MOST_PASSAGES: usize = 1_000;
@@ -36,7 +35,7 @@ pub(crate) fn rerank(wire: pb::RerankRequest) -> Result<Rerank, Fault> {
     if longer(&model, 200) {
         refusals.add("model", "must have at most 200 characters");
     }
-    search::text(&query, &mut refusals);
+    rules::text(&query, &mut refusals);
     if passages.is_empty() || passages.len() > MOST_PASSAGES {
         refusals.add("passages", "must be 1 to 1000");
     }

@@ -1,27 +1,16 @@
 //! Queries and hits between the wire and the domain.
 
-use std::ops::RangeInclusive;
-
 use polyphony_error::Fault;
 use polyphony_proto::rag::v1 as pb;
 use polyphony_proto::types::v1 as types;
 use polyphony_wire::{Refusals, wire_duration};
 
-use super::data::{self, longer};
-use super::{hits, names};
+use super::{data, hits, names};
+use crate::domain::rules::{self, MOST_HITS, MOST_NAMES};
 use crate::domain::{Filter, Found, Fusion, Query, Retrieval};
 
-/// The most characters of a query.
-const MOST_QUERY: usize = 4_000;
-/// The most documents and kinds of a filter.
-const MOST_NAMES: usize = 1_000;
-/// Hits on a page, and the most.
+/// Hits on a page.
 const PAGE: usize = 10;
-/// The most hits of a search.
-pub(crate) const MOST_PAGE: u32 = 1_000;
-const SHARES: RangeInclusive<f32> = 0.0..=1.0;
-const RRF: RangeInclusive<u32> = 1..=1_000;
-const CANDIDATES: RangeInclusive<u32> = 1..=10_000;
 
 /// A search that is well asked for.
 #[derive(Debug)]
@@ -43,9 +32,9 @@ pub(crate) fn search(wire: pb::SearchRequest) -> Result<Search, Fault> {
     } = wire;
     let space = names::space(&space, "space")?;
     let mut refusals = Refusals::at("");
-    text(&query, &mut refusals);
-    if page_size > MOST_PAGE {
-        refusals.add("page_size", "must be 1 to 1000; 0 is 10");
+    rules::text(&query, &mut refusals);
+    if page_size > MOST_HITS {
+        refusals.add("page_size", format!("must be 1 to {MOST_HITS}; 0 is {PAGE}"));
     }
     let filter = self::filter(filter, &space, &mut refusals);
     let retrieval = self::retrieval(retrieval, &mut refusals);
@@ -62,15 +51,6 @@ pub(crate) fn search(wire: pb::SearchRequest) -> Result<Search, Fault> {
     })
 }
 
-/// Refuses a query that is empty or too long.
-pub(crate) fn text(query: &str, refusals: &mut Refusals) {
-    if query.trim().is_empty() {
-        refusals.add("query", "must say what is looked for");
-    } else if longer(query, MOST_QUERY) {
-        refusals.add("query", "must have at most 4000 characters");
-    }
-}
-
 /// Parses which passages may be found, in the space of this id.
 pub(crate) fn filter(wire: Option<pb::Filter>, space: &str, refusals: &mut Refusals) -> Filter {
     let pb::Filter {
@@ -81,17 +61,10 @@ pub(crate) fn filter(wire: Option<pb::Filter>, space: &str, refusals: &mut Refus
         document_time_until,
         metadata,
     } = wire.unwrap_or_default();
-    if doc_types.len() > MOST_NAMES || doc_types.iter().any(|kind| kind.is_empty() || longer(kind, 100)) {
-        refusals.add(
-            "filter.doc_types",
-            "must be at most 1000 kinds of 1 to 100 characters",
-        );
-    }
-    if documents.len() > MOST_NAMES {
-        refusals.add("filter.documents", "must be at most 1000 names");
-    }
-    let mut ids = Vec::with_capacity(documents.len().min(MOST_NAMES));
-    for (at, name) in documents.iter().take(MOST_NAMES).enumerate() {
+    // One more than there may be is enough to be refused.
+    let some = documents.iter().take(MOST_NAMES + 1);
+    let mut ids = Vec::with_capacity(some.len());
+    for (at, name) in some.enumerate() {
         match names::split(name) {
             Some((of, id)) if of == space => ids.push(id.to_owned()),
             _ => refusals.add(
@@ -100,14 +73,16 @@ pub(crate) fn filter(wire: Option<pb::Filter>, space: &str, refusals: &mut Refus
             ),
         }
     }
-    Filter {
+    let filter = Filter {
         doc_types,
-        tags: data::tags(tags, "filter.tags", refusals),
+        tags: data::once(tags),
         documents: ids,
         from: data::time(document_time_from, "filter.document_time_from", refusals),
         until: data::time(document_time_until, "filter.document_time_until", refusals),
         metadata: data::map(metadata, "filter.metadata", refusals),
-    }
+    };
+    rules::filter(&filter, refusals);
+    filter
 }
 
 /// Parses how to retrieve.
@@ -124,8 +99,6 @@ pub(crate) fn retrieval(wire: Option<pb::RetrievalConfig>, refusals: &mut Refusa
         max_per_document,
         exact,
     } = wire.unwrap_or_default();
-    let mut refuse =
-        |field: &str, problem: &'static str| refusals.add(&format!("retrieval.{field}"), problem);
     let fusion = match pb::Fusion::try_from(fusion) {
         Ok(pb::Fusion::Unspecified | pb::Fusion::RelativeScore) => Fusion::RelativeScore,
         Ok(pb::Fusion::Rrf) => Fusion::Rrf,
@@ -133,41 +106,11 @@ pub(crate) fn retrieval(wire: Option<pb::RetrievalConfig>, refusals: &mut Refusa
         Ok(pb::Fusion::DenseOnly) => Fusion::DenseOnly,
         Ok(pb::Fusion::LexicalOnly) => Fusion::LexicalOnly,
         Err(_) => {
-            refuse("fusion", "must be one of Fusion");
+            refusals.add("retrieval.fusion", "must be one of Fusion");
             Fusion::default()
         }
     };
-    if dense_weight.is_some_and(|weight| !SHARES.contains(&weight)) {
-        refuse("dense_weight", "must be 0 to 1");
-    }
-    if dense_weight.is_some() && fusion != Fusion::RelativeScore {
-        refuse("dense_weight", "is only for RELATIVE_SCORE");
-    }
-    if rrf_k.is_some_and(|k| !RRF.contains(&k)) {
-        refuse("rrf_k", "must be 1 to 1000");
-    }
-    if rrf_k.is_some() && fusion != Fusion::Rrf {
-        refuse("rrf_k", "is only for RRF");
-    }
-    if candidates.is_some_and(|candidates| !CANDIDATES.contains(&candidates)) {
-        refuse("candidates", "must be 1 to 10000");
-    }
-    if score_threshold.is_some_and(|threshold| !threshold.is_finite()) {
-        refuse("score_threshold", "must be a number");
-    }
-    if diversity.is_some_and(|diversity| !SHARES.contains(&diversity)) {
-        refuse("diversity", "must be 0 to 1");
-    }
-    if longer(&rerank_model, 200) {
-        refuse("rerank_model", "must have at most 200 characters");
-    }
-    if !rerank_model.is_empty() && rerank == Some(false) {
-        refuse("rerank_model", "must be empty where rerank is false");
-    }
-    if max_per_document == Some(0) {
-        refuse("max_per_document", "must be at least 1");
-    }
-    Retrieval {
+    let retrieval = Retrieval {
         fusion,
         dense_weight,
         rrf_k,
@@ -178,7 +121,9 @@ pub(crate) fn retrieval(wire: Option<pb::RetrievalConfig>, refusals: &mut Refusa
         rerank_model,
         max_per_document,
         exact: exact.unwrap_or(false),
-    }
+    };
+    rules::retrieval(&retrieval, refusals);
+    retrieval
 }
 
 /// The config with every default filled in, and nothing that this fusion does not use: it may be sent as it is.

@@ -7,15 +7,10 @@ use polyphony_error::Fault;
 use polyphony_proto::rag::v1 as pb;
 use polyphony_wire::Refusals;
 
-use super::data::{language, longer};
+use super::data::language;
 use super::names;
-use crate::domain::{Chunking, NewSpace, Space, SpaceChange};
+use crate::domain::{Chunking, NewSpace, Space, SpaceChange, rules};
 
-/// Characters of a title, and of a model's id.
-const MOST_TITLE: usize = 100;
-const MOST_MODEL: usize = 200;
-const TARGETS: RangeInclusive<u32> = 50..=2_000;
-const OVERLAPS: RangeInclusive<u32> = 0..=500;
 const PAGES: RangeInclusive<u32> = 0..=1_000;
 /// The default size of a page.
 const PAGE: usize = 100;
@@ -59,6 +54,8 @@ pub(crate) fn create(wire: pb::CreateSpaceRequest) -> Result<Create, Fault> {
         refusals.add("space.etag", "must be empty: a new space has no version yet");
     }
     let said = Said::parse(space, &mut refusals);
+    let chunking = said.chunking.over(Chunking::default());
+    rules::chunking(chunking, &mut refusals);
     refusals.finish()?;
     Ok(Create {
         new: NewSpace {
@@ -66,7 +63,7 @@ pub(crate) fn create(wire: pb::CreateSpaceRequest) -> Result<Create, Fault> {
             display_name: said.display_name,
             embedding_model: said.embedding_model,
             language: said.language,
-            chunking: said.chunking.over(Chunking::default()),
+            chunking,
         },
         request_id,
     })
@@ -131,7 +128,9 @@ impl Update {
             overlap: overlap.filter(|_| all || has("chunking.overlap_tokens")),
         };
         let chunking = chunks.over(base);
-        check(chunking)?;
+        let mut refusals = Refusals::at("");
+        rules::chunking(chunking, &mut refusals);
+        refusals.finish()?;
         Ok(SpaceChange {
             display_name: has("display_name").then_some(said.display_name),
             // Empty is the server's default; an update that says nothing leaves what there is.
@@ -181,12 +180,8 @@ impl Said {
             create_time: _,
             update_time: _,
         } = wire;
-        if longer(&display_name, MOST_TITLE) {
-            refusals.add("space.display_name", "must have at most 100 characters");
-        }
-        if longer(&embedding_model, MOST_MODEL) {
-            refusals.add("space.embedding_model", "must have at most 200 characters");
-        }
+        rules::display_name(&display_name, refusals);
+        rules::embedding_model(&embedding_model, refusals);
         let pb::ChunkingConfig {
             target_tokens,
             max_tokens,
@@ -197,20 +192,6 @@ impl Said {
             max: max_tokens,
             overlap: overlap_tokens,
         };
-        if target_tokens.is_some_and(|tokens| !TARGETS.contains(&tokens)) {
-            refusals.add("space.chunking.target_tokens", "must be 50 to 2000");
-        }
-        if max_tokens.is_some_and(|tokens| !TARGETS.contains(&tokens)) {
-            refusals.add("space.chunking.max_tokens", "must be 50 to 2000");
-        }
-        if overlap_tokens.is_some_and(|tokens| !OVERLAPS.contains(&tokens)) {
-            refusals.add("space.chunking.overlap_tokens", "must be 0 to 500");
-        }
-        if let Err(fault) = check(chunking.over(Chunking::default())) {
-            for violation in fault.violations {
-                refusals.add(&violation.field, violation.description);
-            }
-        }
         Self {
             display_name,
             embedding_model,
@@ -237,23 +218,6 @@ impl Chunks {
                 .unwrap_or_else(|| base.overlap_tokens.min(target_tokens / 2)),
         }
     }
-}
-
-fn check(chunking: Chunking) -> Result<(), Fault> {
-    let Chunking {
-        target_tokens,
-        max_tokens,
-        overlap_tokens,
-    } = chunking;
-    if max_tokens < target_tokens {
-        let problem = format!("must be at least target_tokens, which is {target_tokens}");
-        return Err(Fault::invalid("space.chunking.max_tokens", problem));
-    }
-    if overlap_tokens >= target_tokens {
-        let problem = format!("must be below target_tokens, which is {target_tokens}");
-        return Err(Fault::invalid("space.chunking.overlap_tokens", problem));
-    }
-    Ok(())
 }
 
 /// Refuses a `request_id` that is no UUID.
@@ -329,11 +293,33 @@ mod tests {
     }
 
     fn update(space: pb::Space, paths: &[&str]) -> Result<SpaceChange, Fault> {
+        update_of(Chunking::default(), space, paths)
+    }
+
+    fn update_of(now: Chunking, space: pb::Space, paths: &[&str]) -> Result<SpaceChange, Fault> {
         let update_mask = (!paths.is_empty()).then(|| prost_types::FieldMask {
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         });
         let space = Some(space);
-        Update::parse(pb::UpdateSpaceRequest { space, update_mask })?.change(Chunking::default())
+        Update::parse(pb::UpdateSpaceRequest { space, update_mask })?.change(now)
+    }
+
+    #[test]
+    fn a_part_of_chunking_is_held_against_what_the_space_has() {
+        let long = Chunking {
+            target_tokens: 1_500,
+            max_tokens: 8_000,
+            overlap_tokens: 100,
+        };
+        let space = chunked(None, None, Some(450));
+        let change = update_of(long, space.clone(), &["chunking.overlap_tokens"]).expect("it fits");
+        let expected = Chunking {
+            overlap_tokens: 450,
+            ..long
+        };
+        assert_eq!(change.chunking, Some(expected));
+        let fault = update(space, &["chunking.overlap_tokens"]).expect_err("more than the target");
+        assert_eq!(fault.violations[0].field, "space.chunking.overlap_tokens");
     }
 
     #[test]

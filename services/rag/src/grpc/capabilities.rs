@@ -7,7 +7,7 @@ use polyphony_proto::types::v1 as types;
 use polyphony_wire::degradation;
 
 use super::Shared;
-use crate::convert::search::MOST_PAGE;
+use crate::domain::rules::MOST_HITS;
 use crate::parse::MEDIA_TYPES;
 
 /// Tells what this server can do.
@@ -20,7 +20,7 @@ pub(super) async fn tell(shared: &Shared) -> Result<pb::GetCapabilitiesResponse,
         media_types: MEDIA_TYPES.map(str::to_owned).to_vec(),
         generative: shared.llm.is_up().await,
         max_document_bytes: shared.config.max_document_bytes.bytes(),
-        max_top_k: MOST_PAGE,
+        max_top_k: MOST_HITS,
     })
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use polyphony_error::Fault;
+use polyphony_wire::Refusals;
 
-use crate::domain::{Fusion, Query, Retrieval};
+use crate::domain::{Fusion, Query, Retrieval, rules};
 use crate::engine::Rank;
 use crate::fuse::Rule;
 use crate::{Error, Store};
@@ -21,19 +22,16 @@ pub(super) struct Plan {
     pub(super) ranker: Option<Arc<dyn Rank>>,
 }
 
-/// The most characters of a query.
-const LONGEST_QUERY: usize = 4_000;
-/// The most hits on a page.
-const MOST_HITS: usize = 1_000;
 const CANDIDATES: u32 = 100;
-const MOST_CANDIDATES: u32 = 10_000;
 const RRF_K: u32 = 60;
 
 // === impl Plan ===
 
 impl Plan {
     pub(super) async fn of(store: &Store, query: &Query) -> Result<Self, Error> {
-        check(query)?;
+        let mut refusals = Refusals::at("");
+        rules::query(query, &mut refusals);
+        refusals.finish()?;
         let asked = &query.retrieval;
         let ranker = match asked.rerank {
             Some(false) => None,
@@ -82,59 +80,4 @@ impl Plan {
     pub(super) fn asks_vectors(&self) -> bool {
         self.rule.fusion != Fusion::LexicalOnly
     }
-}
-
-fn check(query: &Query) -> Result<(), Error> {
-    let refused = |field: &'static str, why: String| Err(Fault::invalid(field, why).into());
-    let length = query.text.chars().count();
-    if query.text.trim().is_empty() || length > LONGEST_QUERY {
-        return refused(
-            "query",
-            format!("must be 1 to {LONGEST_QUERY} characters, not all blank"),
-        );
-    }
-    if !(1..=MOST_HITS).contains(&query.page_size) {
-        return refused("page_size", format!("must be 1 to {MOST_HITS}"));
-    }
-    let Retrieval {
-        fusion: _,
-        dense_weight,
-        rrf_k,
-        candidates,
-        score_threshold,
-        diversity,
-        rerank: _,
-        rerank_model: _,
-        max_per_document,
-        exact: _,
-    } = &query.retrieval;
-    for (field, share) in [
-        ("retrieval.dense_weight", dense_weight),
-        ("retrieval.diversity", diversity),
-    ] {
-        if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
-            return refused(field, "must be 0 to 1".to_owned());
-        }
-    }
-    if score_threshold.is_some_and(f32::is_nan) {
-        return refused("retrieval.score_threshold", "must be a number".to_owned());
-    }
-    for (field, number, most) in [
-        ("retrieval.rrf_k", rrf_k, 1_000),
-        ("retrieval.candidates", candidates, MOST_CANDIDATES),
-        ("retrieval.max_per_document", max_per_document, u32::MAX),
-    ] {
-        if number.is_some_and(|number| !(1..=most).contains(&number)) {
-            return refused(field, format!("must be 1 to {most}"));
-        }
-    }
-    if let (Some(from), Some(until)) = (query.filter.from, query.filter.until)
-        && from >= until
-    {
-        return refused(
-            "filter.document_time_until",
-            "must be after document_time_from".to_owned(),
-        );
-    }
-    Ok(())
 }

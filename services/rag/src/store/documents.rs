@@ -3,9 +3,10 @@
 use std::future;
 
 use polyphony_error::Fault;
+use polyphony_wire::Refusals;
 
-use crate::domain::{Document, DocumentState, Failure};
-use crate::ingest::{ConflictPolicy, Ingestion, Submission, check_head, id_for};
+use crate::domain::{Document, DocumentState, Failure, rules};
+use crate::ingest::{ConflictPolicy, Ingestion, Submission, id_for};
 use crate::ledger::{Admission, Listing, Request, Submitted, Wanted};
 use crate::staging::{Kept, Upload};
 use crate::{Error, Scope, Store};
@@ -114,7 +115,9 @@ impl Store {
         let mut kept = Vec::with_capacity(submissions.len());
         let mut wanted = Vec::with_capacity(submissions.len());
         for (at, Submission { head, kept: bytes }) in submissions.into_iter().enumerate() {
-            check_head(&head, &format!("documents[{at}]"))?;
+            let mut refusals = Refusals::at(format!("documents[{at}]."));
+            rules::head(&head, &mut refusals);
+            refusals.finish()?;
             if bytes.size() == 0 {
                 let why = "has no bytes; send at least one, or leave the document out";
                 return Err(Fault::invalid(format!("documents[{at}]"), why).into());

@@ -2,17 +2,15 @@
 
 use polyphony_chassis::Caller;
 use polyphony_error::{Fault, Kind};
+use polyphony_wire::Refusals;
 use uuid::Uuid;
 
-use crate::domain::{Chunking, NewSpace, Space, SpaceChange};
+use crate::domain::{Chunking, NewSpace, Space, SpaceChange, rules};
 use crate::ledger::{Owned, Request};
 use crate::{Error, Scope, Store};
 
 /// The longest id of a space.
 const LONGEST_ID: usize = 63;
-/// Characters of a title.
-const LONGEST_TITLE: usize = 100;
-const LONGEST_LANGUAGE: usize = 35;
 
 /// What an id of a space is, for who chose another.
 pub(crate) const ID_RULE: &str = "must be 1 to 63 of a-z, 0-9 and \"-\", beginning with a letter";
@@ -108,21 +106,14 @@ impl Store {
     /// # Errors
     /// INVALID_ARGUMENT, ABORTED for an older version, FAILED_PRECONDITION for another model once there is a document.
     pub async fn update_space(&self, scope: &Scope, mut change: SpaceChange) -> Result<Space, Error> {
+        let language = change.language.as_ref().and_then(Option::as_deref);
+        check(change.display_name.as_deref(), language, change.chunking)?;
         if let Some(model) = &mut change.embedding_model {
             *model = self.embedding_model(model).await?;
             self.check_mine(scope)?;
             // What is only waiting to be forgotten is in the way of another model, and can be forgotten now.
             let (store, of) = (self.clone(), scope.clone());
             self.whole(async move { store.tidy(&of).await }).await?;
-        }
-        if let Some(title) = &change.display_name {
-            check_title(title)?;
-        }
-        if let Some(Some(language)) = &change.language {
-            check_language(language)?;
-        }
-        if let Some(chunking) = change.chunking {
-            check_chunking(chunking)?;
         }
         self.check_room()?;
         self.ledger().update_space(scope.key().number(), &change).await
@@ -148,11 +139,11 @@ impl Store {
         {
             return Err(Fault::invalid("space_id", ID_RULE).into());
         }
-        check_title(&new.display_name)?;
-        if let Some(language) = &new.language {
-            check_language(language)?;
-        }
-        check_chunking(new.chunking)?;
+        check(
+            Some(&new.display_name),
+            new.language.as_deref(),
+            Some(new.chunking),
+        )?;
         new.embedding_model = self.embedding_model(&new.embedding_model).await?;
         Ok(new)
     }
@@ -176,44 +167,17 @@ pub(crate) fn owner(caller: &Caller) -> Result<String, Error> {
     })
 }
 
-fn check_title(title: &str) -> Result<(), Error> {
-    if title.chars().count() <= LONGEST_TITLE && !title.chars().any(char::is_control) {
-        return Ok(());
+/// What is said of a space, new or other than before.
+fn check(title: Option<&str>, language: Option<&str>, chunking: Option<Chunking>) -> Result<(), Fault> {
+    let mut refusals = Refusals::at("");
+    if let Some(title) = title {
+        rules::display_name(title, &mut refusals);
     }
-    let why = format!("must be at most {LONGEST_TITLE} characters, without control characters");
-    Err(Fault::invalid("space.display_name", why).into())
-}
-
-fn check_language(language: &str) -> Result<(), Error> {
-    let fits = (1..=LONGEST_LANGUAGE).contains(&language.len())
-        && language
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if fits {
-        return Ok(());
+    if let Some(language) = language {
+        rules::language(language, "space.language_code", &mut refusals);
     }
-    let why = "must be a BCP-47 tag, as \"en\" or \"pt-BR\"";
-    Err(Fault::invalid("space.language_code", why).into())
-}
-
-fn check_chunking(chunking: Chunking) -> Result<(), Error> {
-    let Chunking {
-        target_tokens,
-        max_tokens,
-        overlap_tokens,
-    } = chunking;
-    let refused =
-        |field: &str, why: String| Err(Fault::invalid(format!("space.chunking.{field}"), why).into());
-    if !(50..=2_000).contains(&target_tokens) {
-        return refused("target_tokens", "must be 50 to 2000".to_owned());
+    if let Some(chunking) = chunking {
+        rules::chunking(chunking, &mut refusals);
     }
-    if !(target_tokens..=8_192).contains(&max_tokens) {
-        let why = format!("must be target_tokens ({target_tokens}) to 8192");
-        return refused("max_tokens", why);
-    }
-    if overlap_tokens > 500 || overlap_tokens >= target_tokens {
-        let why = format!("must be 0 to 500, and less than target_tokens ({target_tokens})");
-        return refused("overlap_tokens", why);
-    }
-    Ok(())
+    refusals.finish()
 }

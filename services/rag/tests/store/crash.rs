@@ -1,15 +1,13 @@
 //! kill -9 at each step: whatever was acknowledged is there after the next start, once, and both indexes say what the
 //! ledger says.
 //!
-//! The process that is killed is this test binary, called for one test that does nothing unless it is told a folder. It
-//! stops at the place that the environment names, and is killed there. `POLYPHONY_RAG_KILLS` says how often for each place
-//! (2 unless it is set).
+//! The process stops at the place that it is told, and is killed there, as often for each place as `POLYPHONY_RAG_KILLS` says.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use polyphony_rag::domain::{DocumentState, Fusion};
@@ -17,6 +15,7 @@ use polyphony_rag::ingest::ConflictPolicy;
 use polyphony_rag::{DocumentListing, Scope, Store};
 
 use super::support::*;
+use crate::killed::{self, kills, stopped};
 
 /// The places where the store may be stopped, in the order a document passes them.
 const PLACES: [&str; 8] = [
@@ -31,10 +30,6 @@ const PLACES: [&str; 8] = [
 ];
 const FOLDER: &str = "POLYPHONY_RAG_CRASH_FOLDER";
 const ROUND: &str = "POLYPHONY_RAG_CRASH_ROUND";
-
-fn kills() -> usize {
-    std::env::var("POLYPHONY_RAG_KILLS").map_or(2, |text| text.parse().unwrap())
-}
 
 /// What was acknowledged is written here, a line each: `+ id round turn`, `? id round turn` or `- id round turn`.
 fn acknowledged(folder: &Path) -> PathBuf {
@@ -92,19 +87,9 @@ async fn child() {
 }
 
 fn start(folder: &Path, round: usize, place: Option<&str>) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["store::crash::child", "--exact", "--test-threads=1"])
-        .env(FOLDER, folder)
-        .env(ROUND, round.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if let Some(place) = place {
-        command
-            .env("POLYPHONY_RAG_STOP_AT", place)
-            .env("POLYPHONY_RAG_STOP_FILE", folder.join("stopped"));
-    }
-    command.spawn().unwrap()
+    let round = round.to_string();
+    let told = [(FOLDER, folder.as_os_str()), (ROUND, round.as_ref())];
+    killed::start("store::crash::child", &told, folder, place)
 }
 
 /// Waits for a file, and deletes it.
@@ -224,7 +209,7 @@ async fn a_kill_at_any_step_loses_nothing_and_doubles_nothing() {
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..kills() {
             let mut child = start(folder.path(), round, Some(place));
-            await_file(&folder.path().join("stopped"), &mut child);
+            await_file(&stopped(folder.path()), &mut child);
             child.kill().unwrap();
             child.wait().unwrap();
             check(folder.path(), place).await;

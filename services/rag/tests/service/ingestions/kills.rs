@@ -1,23 +1,19 @@
 //! kill -9: at work, at each step between the two databases of an ingestion, and in the middle of a cancellation.
 //!
-//! The process that is killed is this test binary, called for one test that does nothing unless it is told a folder.
-//! `POLYPHONY_RAG_KILLS` says how often one is killed at work (2 unless it is set).
+//! `POLYPHONY_RAG_KILLS` says how often one is killed at work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use polyphony_harness::program;
 use polyphony_rag::Rag;
 
 use super::super::support::{SERVICE, all_settings};
 use super::*;
+use crate::killed::{self, kills, stopped};
 
 const FOLDER: &str = "POLYPHONY_RAG_INGESTIONS_FOLDER";
-
-fn kills() -> usize {
-    std::env::var("POLYPHONY_RAG_KILLS").map_or(2, |text| text.parse().expect("a number"))
-}
 
 /// The service in a process of its own.
 struct Killable {
@@ -55,19 +51,9 @@ impl Killable {
     async fn start(folder: &Path, place: Option<&str>) -> Self {
         let address = folder.join("address");
         drop(fs::remove_file(&address));
-        drop(fs::remove_file(folder.join("stopped")));
-        let mut command = Command::new(std::env::current_exe().expect("a test"));
-        command
-            .args(["service::ingestions::kills::child", "--exact", "--test-threads=1"])
-            .env(FOLDER, folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if let Some(place) = place {
-            command
-                .env("POLYPHONY_RAG_STOP_AT", place)
-                .env("POLYPHONY_RAG_STOP_FILE", folder.join("stopped"));
-        }
-        let child = command.spawn().expect("starts");
+        drop(fs::remove_file(stopped(folder)));
+        let told = [(FOLDER, folder.as_os_str())];
+        let child = killed::start("service::ingestions::kills::child", &told, folder, place);
         until("it serves", || address.exists()).await;
         let uri = format!("http://{}", fs::read_to_string(&address).expect("written"));
         let channel = Channel::from_shared(uri).expect("a uri").connect().await;
@@ -81,7 +67,7 @@ impl Killable {
     }
 
     async fn stopped(&self) {
-        let stopped = self.folder.join("stopped");
+        let stopped = stopped(&self.folder);
         until("it stops at its place", || stopped.exists()).await;
     }
 }
