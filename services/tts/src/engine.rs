@@ -6,6 +6,8 @@
 
 mod delivery;
 pub mod espeak;
+#[cfg(test)]
+mod golden;
 mod graph;
 pub mod kokoro;
 mod pauses;

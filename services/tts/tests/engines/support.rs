@@ -15,10 +15,7 @@ pub(crate) struct Spoken {
 
 /// The wheels that `make setup` installs.
 pub(crate) fn wheels() -> PathBuf {
-    let home = std::env::var_os("POLYPHONY_HOME").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(PathBuf::from(home).join(".local/share/polyphony"))
-    });
+    let home = polyphony_config::data_dir(|name| std::env::var_os(name));
     home.expect("a home folder").join("wheels")
 }
 

@@ -5,11 +5,12 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use polyphony_inference::{Device, InferenceConfig, Loaded, Runtime};
+use polyphony_inference::Device;
 use serde::Deserialize;
 
 use super::*;
 use crate::domain::Script;
+use crate::engine::golden;
 use crate::engine::graph::Graph;
 
 #[derive(Deserialize)]
@@ -29,33 +30,12 @@ struct Read {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/kokoro")
-        .join(name)
-}
-
-fn home() -> PathBuf {
-    let home = std::env::var_os("POLYPHONY_HOME").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(PathBuf::from(home).join(".local/share/polyphony"))
-    });
-    home.expect("a home folder")
-}
-
-fn loaded() -> &'static Loaded {
-    Runtime::new(&InferenceConfig::default())
-        .get()
-        .unwrap_or_else(|error| panic!("{error}; `make setup` installs it"))
-}
-
-fn read<T: for<'d> Deserialize<'d>>(name: &str) -> T {
-    let text = std::fs::read_to_string(fixture(name)).expect("a golden file");
-    serde_json::from_str(&text).expect("a golden file")
+    golden::fixture("kokoro").join(name)
 }
 
 fn network(path: &Path) -> Network {
     Network::open(
-        loaded(),
+        golden::loaded(),
         path,
         Device::Cpu,
         (NonZeroUsize::MIN, NonZeroUsize::MIN),
@@ -96,7 +76,7 @@ fn samples_and_durations_are_those_of_torch() {
         let path = more.map_or_else(|| fixture("onnx/model.onnx"), |more| with(folder.path(), &more));
         let network = network(&path);
         assert_eq!(network.speeds(), 0.5..=2.0);
-        for golden in read::<Vec<Audio>>("audio.json") {
+        for golden in golden::read::<Vec<Audio>>(&fixture("audio.json")) {
             let ids = [&[0][..], &golden.ids, &[0]].concat();
             let row = style(&golden.voice, golden.ids.len());
             let made = network
@@ -126,9 +106,8 @@ fn durations_are_found_by_what_is_rounded() {
 
 #[test]
 fn phones_are_those_of_misaki() {
-    let espeak = Espeak::open(&home().join("wheels/espeakng_loader"))
-        .unwrap_or_else(|error| panic!("{error}; `make setup` installs it"));
-    let goldens: Vec<Read> = read("phones.json");
+    let espeak = golden::espeak();
+    let goldens: Vec<Read> = golden::read(&fixture("phones.json"));
     assert!(goldens.len() > 15);
     for golden in goldens {
         let voice = espeak.voice(&golden.language).expect("a voice of espeak-ng");
@@ -176,9 +155,10 @@ fn a_file_that_is_no_model_is_refused() {
     let one = (NonZeroUsize::MIN, NonZeroUsize::MIN);
     for bytes in [&b"not a model"[..], &[]] {
         std::fs::write(&path, bytes).expect("a file");
-        assert!(Network::open(loaded(), &path, Device::Cpu, one).is_err());
+        assert!(Network::open(golden::loaded(), &path, Device::Cpu, one).is_err());
     }
     let piper = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/voices/one/voice.onnx");
-    let refused = Network::open(loaded(), &piper, Device::Cpu, one).expect_err("another kind of model");
+    let refused =
+        Network::open(golden::loaded(), &piper, Device::Cpu, one).expect_err("another kind of model");
     assert!(refused.to_string().contains("input_ids"), "{refused}");
 }

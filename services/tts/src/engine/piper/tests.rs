@@ -5,10 +5,11 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use polyphony_inference::{Device, InferenceConfig, Loaded, Runtime};
+use polyphony_inference::Device;
 use serde::Deserialize;
 
 use super::*;
+use crate::engine::golden;
 
 #[derive(Deserialize)]
 struct Audio {
@@ -27,33 +28,12 @@ struct Read {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/voices")
-        .join(name)
-}
-
-fn home() -> PathBuf {
-    let home = std::env::var_os("POLYPHONY_HOME").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(PathBuf::from(home).join(".local/share/polyphony"))
-    });
-    home.expect("a home folder")
-}
-
-fn loaded() -> &'static Loaded {
-    Runtime::new(&InferenceConfig::default())
-        .get()
-        .unwrap_or_else(|error| panic!("{error}; `make setup` installs it"))
-}
-
-fn read<T: for<'d> Deserialize<'d>>(name: &str) -> T {
-    let text = std::fs::read_to_string(fixture(name)).expect("a golden file");
-    serde_json::from_str(&text).expect("a golden file")
+    golden::fixture("voices").join(name)
 }
 
 fn network(path: &Path, sessions: usize) -> Network {
     let width = (NonZeroUsize::new(sessions).expect("sessions"), NonZeroUsize::MIN);
-    Network::open(loaded(), path, Device::Cpu, width).expect("a voice")
+    Network::open(golden::loaded(), path, Device::Cpu, width).expect("a voice")
 }
 
 fn run(network: &Network, input: &Input<'_>) -> (Option<Vec<usize>>, Vec<f32>, usize) {
@@ -94,7 +74,7 @@ fn samples_are_those_of_torch_in_windows_and_whole() {
         for sessions in [1, 3] {
             let network = network(&path, sessions);
             assert_eq!(network.is_parted(), parted);
-            for golden in read::<Vec<Audio>>(goldens) {
+            for golden in golden::read::<Vec<Audio>>(&fixture(goldens)) {
                 let input = Input {
                     ids: &golden.ids,
                     speaker: golden.speaker,
@@ -173,10 +153,9 @@ fn chance_can_be_repeated() {
 
 #[test]
 fn phones_and_ids_are_those_of_piper_tts() {
-    let espeak = Espeak::open(&home().join("wheels/espeakng_loader"))
-        .unwrap_or_else(|error| panic!("{error}; `make setup` installs it"));
+    let espeak = golden::espeak();
     let settings = Settings::read(&fixture("one/voice.onnx.json")).expect("settings");
-    let goldens: Vec<Read> = read("ids.json");
+    let goldens: Vec<Read> = golden::read(&fixture("ids.json"));
     assert!(goldens.len() > 20);
     for golden in goldens {
         let voice = espeak.voice(&golden.voice).expect("a voice of espeak-ng");
@@ -220,7 +199,7 @@ fn a_file_that_is_no_voice_is_refused() {
         std::fs::write(&path, bytes).expect("a file");
         assert!(
             Network::open(
-                loaded(),
+                golden::loaded(),
                 &path,
                 Device::Cpu,
                 (NonZeroUsize::MIN, NonZeroUsize::MIN)
