@@ -116,14 +116,12 @@ fn list(models: &[Model], json: bool) -> anyhow::Result<()> {
     if json {
         return models.iter().try_for_each(|model| output::object(&object(model)));
     }
-    let width = models
-        .iter()
-        .map(|model| model.model.len())
-        .max()
-        .unwrap_or_default();
+    let widest = |text: fn(&Model) -> &str| models.iter().map(|model| text(model).len()).max();
+    let width = widest(|model| &model.model).unwrap_or_default();
+    let task = widest(|model| &model.task).unwrap_or_default();
     for model in models {
         output::line(&format!(
-            "{:width$}  {:11}  {:5}  {:>8}  {}",
+            "{:width$}  {:11}  {:task$}  {:>8}  {}",
             model.model,
             state_name(model.state()),
             model.task,
