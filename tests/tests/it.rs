@@ -4,6 +4,7 @@ mod clients;
 mod command_line;
 mod dashboards;
 mod deploy;
+mod docs;
 mod language;
 mod layers;
 mod mesh;
