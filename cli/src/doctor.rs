@@ -42,7 +42,12 @@ pub(crate) fn run(args: &Doctor, as_json: bool) -> anyhow::Result<ExitCode> {
         args.config.config.clone(),
         args.config.sets.clone(),
     ))?;
-    let findings = checks::all(&layers.section("inference")?, &layers.section("models")?);
+    let video: polyphony_video_gen::Config = layers.section("video-gen")?;
+    let findings = checks::all(
+        &layers.section("inference")?,
+        &layers.section("models")?,
+        &video.worker,
+    );
     for finding in &findings {
         if as_json {
             output::object(&finding.object())?;

@@ -104,7 +104,7 @@ fn doctor_prints_one_json_object_a_line() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect();
-    for what in ["ONNX Runtime", "libpocketsphinx"] {
+    for what in ["ONNX Runtime", "libpocketsphinx", "video worker"] {
         let found = findings.iter().any(|finding| finding["what"] == what);
         assert!(found, "no {what} in {}", doctor.stdout);
     }

@@ -1,7 +1,5 @@
 //! The checks, each a question to the code that a service would ask.
 
-use std::path::Path;
-
 use polyphony_error::chain;
 use polyphony_inference::{InferenceConfig, Runtime, gpu};
 use polyphony_models::{ModelsConfig, Presence, Store};
@@ -19,10 +17,10 @@ const EMBEDDED: [(&str, &str); 6] = [
 ];
 
 /// Every check, in the order in which a person would mend things.
-pub(super) fn all(inference: &InferenceConfig, models: &ModelsConfig) -> Vec<Finding> {
+pub(super) fn all(inference: &InferenceConfig, models: &ModelsConfig, worker: &str) -> Vec<Finding> {
     let mut findings = vec![onnx_runtime(inference), pocketsphinx()];
     findings.extend(gpus());
-    findings.push(libtorch());
+    findings.push(video_worker(worker));
     findings.extend(stored(models));
     findings
 }
@@ -104,30 +102,15 @@ fn gpus() -> Vec<Finding> {
     std::iter::once(driver).chain(cards).collect()
 }
 
-/// Looked for where its users put it; nothing that runs today needs it.
-fn libtorch() -> Finding {
-    const WHAT: &str = "libtorch";
-    let found = std::env::var_os("LIBTORCH").map(|root| {
-        let version = std::fs::read_to_string(Path::new(&root).join("build-version"));
-        (root, version)
-    });
-    match found {
-        Some((root, Ok(version))) => {
-            Finding::good(WHAT, format!("{} ({})", version.trim(), root.to_string_lossy()))
+/// The program that makes videos, which alone needs LibTorch.
+fn video_worker(configured: &str) -> Finding {
+    const WHAT: &str = "video worker";
+    match polyphony_video_gen::engine::program::find(configured) {
+        Ok(path) => Finding::good(WHAT, path.display().to_string()),
+        Err(error) => {
+            let found = format!("{error}; nothing but new videos needs it");
+            Finding::optional(WHAT, found, "make video")
         }
-        Some((root, Err(_))) => Finding::optional(
-            WHAT,
-            format!(
-                "$LIBTORCH is {}, which has no build-version",
-                root.to_string_lossy()
-            ),
-            "point LIBTORCH at an unpacked libtorch 2.11",
-        ),
-        None => Finding::optional(
-            WHAT,
-            "$LIBTORCH is not set; only video generation will need it",
-            "",
-        ),
     }
 }
 

@@ -82,9 +82,9 @@ async fn outcome(name: &str, channel: Channel) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
     loop {
         match models(name, channel.clone()).await {
-            Ok(models) => return Ok(Outcome::Ready(models)),
+            Ok((models, unavailable)) => return Ok(Outcome::of(models, unavailable)),
             Err(status) if status.code() == Code::Unavailable => {
-                if begun.elapsed() > PATIENCE || lacks_a_program(&status) {
+                if begun.elapsed() > PATIENCE {
                     return Ok(Outcome::Lacking(status.message().to_owned()));
                 }
                 sleep(POLL).await;
@@ -94,20 +94,22 @@ async fn outcome(name: &str, channel: Channel) -> anyhow::Result<Outcome> {
     }
 }
 
-/// What a program that is not installed lacks will not come by itself.
-fn lacks_a_program(status: &Status) -> bool {
-    status.message().contains("`make video`")
-}
-
-/// What a service can do, as it says itself.
-async fn models(name: &str, channel: Channel) -> Result<Vec<ModelCapabilities>, Status> {
-    macro_rules! ask {
+/// What a service can do, as it says itself, and what it cannot.
+async fn models(
+    name: &str,
+    channel: Channel,
+) -> Result<(Vec<ModelCapabilities>, Vec<ModelCapabilities>), Status> {
+    macro_rules! capabilities {
         ($package:ident, $module:ident, $client:ident) => {
             $package::v1::$module::$client::new(channel)
                 .get_capabilities($package::v1::GetCapabilitiesRequest {})
                 .await?
                 .into_inner()
-                .models
+        };
+    }
+    macro_rules! ask {
+        ($package:ident, $module:ident, $client:ident) => {
+            (capabilities!($package, $module, $client).models, Vec::new())
         };
     }
     Ok(match name {
@@ -118,7 +120,10 @@ async fn models(name: &str, channel: Channel) -> Result<Vec<ModelCapabilities>, 
         "tts" => ask!(tts, tts_service_client, TtsServiceClient),
         "ocr" => ask!(ocr, ocr_service_client, OcrServiceClient),
         "rag" => ask!(rag, rag_service_client, RagServiceClient),
-        "video-gen" => ask!(video, video_service_client, VideoServiceClient),
+        "video-gen" => {
+            let told = capabilities!(video, video_service_client, VideoServiceClient);
+            (told.models, told.unavailable_models)
+        }
         "analysis" => ask!(analysis, analysis_service_client, AnalysisServiceClient),
         other => return Err(Status::internal(format!("nothing is known of {other}"))),
     })
@@ -143,6 +148,15 @@ fn object(name: &str, address: SocketAddr, outcome: &Outcome) -> Value {
 // === impl Outcome ===
 
 impl Outcome {
+    /// A service that answers, and with no model because of what the first one lacks.
+    fn of(models: Vec<ModelCapabilities>, unavailable: Vec<ModelCapabilities>) -> Self {
+        let first = unavailable.into_iter().find_map(|model| model.degraded);
+        match first.filter(|_| models.is_empty()) {
+            Some(lacks) => Self::Lacking(lacks.message),
+            None => Self::Ready(models),
+        }
+    }
+
     fn engine(&self) -> &str {
         match self {
             Self::Ready(models) => models.first().map_or("none", |model| &model.engine),

@@ -70,8 +70,9 @@ impl Proxy {
         self.table.clusters.values()
     }
 
-    /// The cluster that a service is routed to.
-    pub fn cluster_of(&self, service: &str) -> Option<&Arc<Cluster>> {
+    /// The cluster that a service is routed to; also by the path of one of its methods, as health names it.
+    pub fn cluster_of(&self, name: &str) -> Option<&Arc<Cluster>> {
+        let service = name.split('/').next().unwrap_or(name);
         self.table.routes.find_service(service)?.cluster.as_ref()
     }
 

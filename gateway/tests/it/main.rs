@@ -161,6 +161,17 @@ async fn health_is_asked_by_service_and_watched() {
     );
     drop(loading);
     assert_eq!(next().await, ServingStatus::Serving);
+    // A method that waits by itself has a name of its own, and holds up nothing.
+    let method = format!("{ADAPTATION}/CreatePhraseSet");
+    assert_eq!(door.serving(&method).await, Err(Code::NotFound));
+    let worker = phrases.readiness.guard(&method, "a worker");
+    assert_eq!(door.serving(&method).await, Ok(ServingStatus::NotServing));
+    assert_eq!(door.serving(ADAPTATION).await, Ok(ServingStatus::Serving));
+    drop(worker);
+    eventually(PATIENCE, "the method can do its work", async || {
+        door.serving(&method).await == Ok(ServingStatus::Serving)
+    })
+    .await;
     phrases.stop().await;
     assert_eq!(next().await, ServingStatus::NotServing);
 }

@@ -9,7 +9,7 @@ mod listen;
 mod making;
 mod models;
 mod previews;
-mod program;
+pub mod program;
 mod tempo;
 mod worker;
 mod workshop;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::domain::{Device, Plan, Taken, Told, Work};
-use crate::error::Error;
+use crate::error::{Error, STARTED_AGAIN};
 use crate::metrics;
 
 pub use models::Models;
@@ -52,6 +52,16 @@ struct Inner {
     making: AtomicBool,
 }
 
+/// What comes between two videos.
+enum Wait {
+    /// Nothing.
+    Not,
+    /// Until the queue is otherwise.
+    ForChange,
+    /// So long.
+    Pause(Duration),
+}
+
 /// The file of a video.
 pub const FILE: &str = "video.mp4";
 /// A job is dead when its worker died so often.
@@ -60,7 +70,7 @@ const MOST_ATTEMPTS: u32 = 3;
 const MOST_PLAN: usize = 256 << 10;
 /// Before a worker that does not start is tried again, and before the queue is asked again after a failure.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const ROOM_LOOKED_FOR: Duration = Duration::from_secs(10);
 const COUNTED_EVERY: Duration = Duration::from_millis(500);
 /// What the device holds besides the video: its own driver, and others.
 const SPARE: f64 = 0.9;
@@ -128,18 +138,18 @@ impl Engine {
         &self.inner.previews
     }
 
-    /// Whether videos can be made; if not, what to do. Starts nothing.
+    /// Whether videos can be made, as far as is known. Starts nothing. What needs no device goes on without.
     ///
     /// # Errors
-    /// The remedy.
-    pub fn ready(&self) -> Result<(), String> {
-        self.inner.workshop.ready()
+    /// When there is no worker, or the last one did not start.
+    pub fn check_worker(&self) -> Result<(), Error> {
+        self.inner.workshop.check()
     }
 
-    /// What the device is. Starts the worker when nobody asked before.
+    /// What the device is, or was when there was a worker. Starts one when none was yet.
     ///
     /// # Errors
-    /// When there is no worker, or it does not start.
+    /// When none was yet, and there is none or it does not start.
     pub async fn device(&self) -> Result<Device, Error> {
         self.inner.workshop.device().await
     }
@@ -222,41 +232,58 @@ impl Inner {
         let (mut changes, mut pause) = (self.queue.changes(), SHORTEST_PAUSE);
         while !stop.is_cancelled() {
             let open = tokio::select! {
-                open = self.workshop.is_open() => open,
+                open = self.workshop.open() => open,
                 () = stop.cancelled() => break,
             };
             // Without a worker every job would fail, and none would be to blame: they wait.
-            let wait = if open {
-                pause = SHORTEST_PAUSE;
-                match self.queue.claim().await {
-                    Ok(Some(held)) => {
-                        self.making.store(true, Ordering::Relaxed);
-                        self.make(held, stop).await;
-                        self.making.store(false, Ordering::Relaxed);
-                        continue;
-                    }
-                    Ok(None) => {
-                        self.workshop.rest(&self.models).await;
-                        None
-                    }
-                    Err(error) => {
-                        tracing::error!(error = %polyphony_error::chain(&error), "no job can be claimed");
-                        Some(SHORTEST_PAUSE)
-                    }
+            let wait = match open {
+                Ok(()) => {
+                    pause = SHORTEST_PAUSE;
+                    self.make_next(stop).await
                 }
-            } else {
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                Some(pause / 2)
+                // To look for it costs next to nothing, and whoever installs it waits for it.
+                Err(Error::NoWorker(_)) => Wait::Pause(SHORTEST_PAUSE),
+                Err(error) => {
+                    tracing::warn!(%error, "no video can be made");
+                    pause = (pause * 2).min(STARTED_AGAIN);
+                    Wait::Pause(pause / 2)
+                }
             };
             let again = async {
                 match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => self.queue.changed(&mut changes).await,
+                    Wait::Not => {}
+                    Wait::Pause(pause) => tokio::time::sleep(pause).await,
+                    Wait::ForChange => self.queue.changed(&mut changes).await,
                 }
             };
             tokio::select! {
                 () = again => {}
                 () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Makes the video whose turn it is, if one waits.
+    async fn make_next(&self, stop: &CancellationToken) -> Wait {
+        // With a full disk every job would fail as well.
+        if let Err(error) = self.queue.check_room().await {
+            tracing::warn!(error = %polyphony_error::chain(&error), "videos wait for room on the disk");
+            return Wait::Pause(ROOM_LOOKED_FOR);
+        }
+        match self.queue.claim().await {
+            Ok(Some(held)) => {
+                self.making.store(true, Ordering::Relaxed);
+                self.make(held, stop).await;
+                self.making.store(false, Ordering::Relaxed);
+                Wait::Not
+            }
+            Ok(None) => {
+                self.workshop.rest(&self.models).await;
+                Wait::ForChange
+            }
+            Err(error) => {
+                tracing::error!(error = %polyphony_error::chain(&error), "no job can be claimed");
+                Wait::Pause(SHORTEST_PAUSE)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What can go wrong in making videos, and its kind.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use polyphony_error::{Fault, Kind};
 use polyphony_video_worker::protocol::FailureKind;
@@ -41,8 +42,10 @@ pub enum Error {
     },
 }
 
+/// A worker that does not start is tried again at least so often.
+pub(crate) const STARTED_AGAIN: Duration = Duration::from_secs(30);
 /// How a worker is had.
-pub(crate) const REMEDY: &str = "`make video` installs it, or video-gen.worker says where it is";
+const REMEDY: &str = "`make video` installs it, or video-gen.worker says where it is";
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
@@ -60,7 +63,7 @@ impl From<Error> for Fault {
             }
             Error::Start { .. } => {
                 let text = format!("{error}; {REMEDY}");
-                Self::unavailable("VIDEO_WORKER_BROKEN", text)
+                Self::unavailable("VIDEO_WORKER_BROKEN", text).retry_after(STARTED_AGAIN)
             }
             Error::Died(_) => {
                 let text = "the video worker died; it is started anew, try again";

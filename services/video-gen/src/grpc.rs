@@ -313,7 +313,8 @@ impl VideoService for Service {
         // The default is the best that is on disk; the sort keeps the order of the rest.
         models.sort_by_key(|(_, on_disk)| !on_disk);
         let max_queue = self.engine.config().max_queue;
-        Ok(Response::new(convert::capabilities(&models, max_queue)))
+        let lacking = self.engine.check_worker().err().map(Fault::from);
+        Ok(Response::new(convert::capabilities(&models, lacking, max_queue)))
     }
 }
 

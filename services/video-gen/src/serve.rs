@@ -9,6 +9,7 @@ use polyphony_chassis::models::Models;
 use polyphony_chassis::operations::Lasting;
 use polyphony_chassis::{Program, Runtime, Server};
 use polyphony_config::{Dump, Layers};
+use polyphony_error::Fault;
 use polyphony_proto::video::v1 as pb;
 use polyphony_proto::video::v1::video_service_server::{SERVICE_NAME, VideoServiceServer};
 use tokio::net::TcpListener;
@@ -75,9 +76,10 @@ impl Program for VideoGen {
         let ended = Server::new(Self::NAME, &server)
             .within(&runtime)
             .models(models)
-            .awaits(SERVICE_NAME, "the video worker", move || {
-                let ready = engine.ready();
-                async move { ready }
+            // The rest of it needs no worker, and is served from the queue and the files without one.
+            .method_awaits(SERVICE_NAME, "GenerateVideo", "the video worker", move || {
+                let ready = engine.check_worker();
+                async move { ready.map_err(|error| Fault::from(error).to_string()) }
             })
             .service(
                 polyphony_chassis::server!(service, &limits),

@@ -127,12 +127,9 @@ async fn each_field_that_cannot_be_is_named() {
             spec: Some(asked.clone()),
             ..pb::GenerateVideoRequest::default()
         };
-        let refused = served.client.generate_video(generate).await.expect_err(field);
-        let estimated = served
-            .client
-            .estimate_video(pb::EstimateVideoRequest { spec: Some(asked) })
-            .await;
-        assert_eq!(estimated.expect_err(field).message(), refused.message());
+        let refused = served.begin(generate).await.expect_err(field);
+        let estimated = served.estimate(asked).await.expect_err(field);
+        assert_eq!(estimated.message(), refused.message());
         assert_eq!(refused.code(), Code::InvalidArgument, "{field}: {refused:?}");
         let details = refused.get_error_details();
         let violations = &details.bad_request().expect("BadRequest").field_violations;
@@ -143,12 +140,7 @@ async fn each_field_that_cannot_be_is_named() {
             refused.message()
         );
     }
-    let queue = served
-        .client
-        .get_queue(pb::GetQueueRequest {})
-        .await
-        .expect("told")
-        .into_inner();
+    let queue = served.queue().await;
     assert!(queue.depth == 0 && !queue.devices[0].busy, "nothing waits");
 }
 
@@ -197,7 +189,7 @@ async fn models_that_cannot_be_had_say_why() {
     for (model, code, told, text) in cases {
         let mut asked = request("a cat");
         asked.spec.as_mut().expect("a spec").model = model.to_owned();
-        let refused = served.client.generate_video(asked).await.expect_err(model);
+        let refused = served.begin(asked).await.expect_err(model);
         assert_eq!(
             (refused.code(), reason(&refused).as_str()),
             (code, told),
@@ -210,7 +202,7 @@ async fn models_that_cannot_be_had_say_why() {
         let mut asked = request("a cat");
         let spec = asked.spec.as_mut().expect("a spec");
         (spec.model, spec.load_format) = (model.to_owned(), 0);
-        let refused = served.client.generate_video(asked).await.expect_err(model);
+        let refused = served.begin(asked).await.expect_err(model);
         assert_eq!(
             (refused.code(), reason(&refused).as_str()),
             (Code::FailedPrecondition, "WEIGHTS_ABSENT")
@@ -237,7 +229,7 @@ async fn what_the_device_cannot_hold_is_refused_by_the_estimate() {
     };
     let mut asked = request("a cat");
     large(asked.spec.as_mut().expect("a spec"));
-    let refused = served.client.generate_video(asked).await.expect_err("too large");
+    let refused = served.refused(asked).await;
     assert_eq!(
         (refused.code(), reason(&refused).as_str()),
         (Code::ResourceExhausted, "DEVICE_TOO_SMALL")
@@ -288,7 +280,7 @@ async fn requests_that_are_wrong_beside_their_spec_are_refused() {
         ("spec", pb::GenerateVideoRequest::default()),
     ];
     for (field, asked) in cases {
-        let refused = served.client.generate_video(asked).await.expect_err(field);
+        let refused = served.begin(asked).await.expect_err(field);
         let details = refused.get_error_details();
         assert_eq!(
             details.bad_request().expect("BadRequest").field_violations[0].field,
@@ -299,32 +291,21 @@ async fn requests_that_are_wrong_beside_their_spec_are_refused() {
         priority: pb::Priority::High.into(),
         ..request("a cat")
     };
-    let refused = served
-        .client
-        .generate_video(high)
-        .await
-        .expect_err("not for everybody");
+    let refused = served.refused(high).await;
     assert_eq!(refused.code(), Code::PermissionDenied);
-    let name = || "videos/0123".to_owned();
-    let refused = served
-        .client
-        .get_video(pb::GetVideoRequest { name: name() })
-        .await;
-    assert_eq!(refused.expect_err("unknown").code(), Code::NotFound);
-    for name in [
-        "",
-        "0123",
-        "videos/",
-        "operations/video-gen-1",
-        &format!("videos/{}", "1".repeat(65)),
+    for (name, code) in [
+        ("videos/0123", Code::NotFound),
+        ("", Code::InvalidArgument),
+        ("0123", Code::InvalidArgument),
+        ("videos/", Code::InvalidArgument),
+        ("operations/video-gen-1", Code::InvalidArgument),
+        (&format!("videos/{}", "1".repeat(65)), Code::InvalidArgument),
     ] {
-        let refused = served
-            .client
-            .get_video(pb::GetVideoRequest {
-                name: name.to_owned(),
-            })
-            .await;
-        assert_eq!(refused.expect_err(name).code(), Code::InvalidArgument);
+        let get = pb::GetVideoRequest {
+            name: name.to_owned(),
+        };
+        let refused = served.client.get_video(get).await.expect_err(name);
+        assert_eq!(refused.code(), code, "{name}");
     }
     let list = pb::ListVideosRequest {
         page_token: "/etc".to_owned(),
@@ -350,11 +331,7 @@ async fn requests_that_are_wrong_beside_their_spec_are_refused() {
     let refused = served.client.download_video(early).await.expect_err("not done");
     assert_eq!(reason(&refused), "VIDEO_NOT_DONE");
     served.generate("two").await;
-    let refused = served
-        .client
-        .generate_video(request("three"))
-        .await
-        .expect_err("full");
+    let refused = served.refused(request("three")).await;
     assert_eq!(
         (refused.code(), reason(&refused).as_str()),
         (Code::ResourceExhausted, "QUEUE_FULL")

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use polyphony_proto::types::v1::JobState;
 use polyphony_proto::video::v1 as pb;
+use polyphony_testing::{eventually, eventually_some};
 use polyphony_video_gen::Engine;
 use tonic::Code;
 
-use super::support::{reason, request, serve, serve_in, settings, video};
+use super::stand_in;
+use super::support::{PATIENCE, reason, request, serve, serve_in, settings, spec};
 
 #[tokio::test]
 async fn a_worker_that_dies_is_started_anew_and_its_video_made() {
@@ -62,26 +64,16 @@ async fn what_the_worker_says_is_told_and_not_tried_again() {
     assert_eq!(failed.error.expect("a cause").code, i32::from(Code::Internal));
 }
 
-async fn cancel(
-    served: &mut super::support::Served,
-    name: &str,
-) -> Result<pb::CancelVideoResponse, tonic::Status> {
-    let request = pb::CancelVideoRequest {
-        name: name.to_owned(),
-    };
-    Ok(served.client.cancel_video(request).await?.into_inner())
-}
-
 #[tokio::test]
 async fn cancelling_returns_when_the_device_is_free_which_is_within_a_step() {
     let mut served = serve(&[]).await;
     let running = served.generate("slow one").await;
     let waiting = served.generate("two").await;
     served.until(&running.name, JobState::Running).await;
-    let gone = cancel(&mut served, &waiting.name).await.expect("waits");
+    let gone = served.cancel(&waiting.name).await.expect("waits");
     assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
     let begun = Instant::now();
-    let gone = cancel(&mut served, &running.name).await.expect("runs");
+    let gone = served.cancel(&running.name).await.expect("runs");
     let took = begun.elapsed();
     assert_eq!(
         served.notes().last().map(String::as_str),
@@ -91,13 +83,13 @@ async fn cancelling_returns_when_the_device_is_free_which_is_within_a_step() {
     assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
     // A step takes 100 ms.
     assert!(took < Duration::from_secs(1), "{took:?}");
-    let again = cancel(&mut served, &running.name)
+    let again = served.cancel(&running.name)
         .await
         .expect("a second call does nothing");
     assert_eq!(again.video.expect("a video").state(), JobState::Cancelled);
     let done = served.generate("three").await;
     served.ended(&done.name).await;
-    let refused = cancel(&mut served, &done.name).await.expect_err("done");
+    let refused = served.cancel(&done.name).await.expect_err("done");
     assert_eq!(
         (refused.code(), reason(&refused).as_str()),
         (Code::FailedPrecondition, "VIDEO_OVER")
@@ -111,21 +103,14 @@ async fn a_worker_that_does_not_let_go_is_killed() {
     let long = pb::GenerateVideoRequest {
         spec: Some(pb::VideoSpec {
             num_inference_steps: Some(200),
-            ..super::support::spec("slow deaf")
+            ..spec("slow deaf")
         }),
         ..pb::GenerateVideoRequest::default()
     };
     served.ended(&running.name).await;
-    let deaf = video(
-        &served
-            .client
-            .generate_video(long)
-            .await
-            .expect("begins")
-            .into_inner(),
-    );
+    let deaf = served.begin(long).await.expect("begins");
     served.until(&deaf.name, JobState::Running).await;
-    let gone = cancel(&mut served, &deaf.name).await.expect("runs");
+    let gone = served.cancel(&deaf.name).await.expect("runs");
     assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
     let next = served.generate("a cat").await;
     assert_eq!(served.ended(&next.name).await.state(), JobState::Succeeded);
@@ -142,20 +127,10 @@ async fn a_deadline_ends_what_waits_and_what_runs() {
         }),
         ..request(prompt)
     };
-    let running = served
-        .client
-        .generate_video(soon("slow one"))
-        .await
-        .expect("begins")
-        .into_inner();
-    let waiting = served
-        .client
-        .generate_video(soon("two"))
-        .await
-        .expect("begins")
-        .into_inner();
-    for operation in [running, waiting] {
-        let late = served.ended(&video(&operation).name).await;
+    let running = served.begin(soon("slow one")).await.expect("begins");
+    let waiting = served.begin(soon("two")).await.expect("begins");
+    for video in [running, waiting] {
+        let late = served.ended(&video.name).await;
         assert_eq!(late.state(), JobState::Failed);
         assert_eq!(
             late.error.expect("a cause").code,
@@ -178,15 +153,15 @@ async fn opened(folder: &Path, worker: &Path) -> Engine {
 }
 
 #[tokio::test]
-async fn without_a_worker_readiness_says_how_to_get_one() {
+async fn without_a_worker_the_engine_says_how_to_get_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let engine = opened(folder.path(), &folder.path().join("nowhere")).await;
-    let told = engine.ready().expect_err("there is none");
-    assert!(told.contains("make video") && told.contains("nowhere"), "{told}");
-    let refused = engine.device().await.expect_err("there is none");
-    let fault = polyphony_error::Fault::from(refused);
-    assert_eq!(fault.reason, "VIDEO_WORKER_MISSING");
-    assert!(fault.message.contains("make video"));
+    for lacking in [engine.check_worker(), engine.device().await.map(drop)] {
+        let fault = polyphony_error::Fault::from(lacking.expect_err("there is none"));
+        assert_eq!(fault.reason, "VIDEO_WORKER_MISSING");
+        let told = &fault.message;
+        assert!(told.contains("make video") && told.contains("nowhere"), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -209,12 +184,11 @@ async fn a_worker_that_reads_nothing_is_killed_though_an_order_is_more_than_its_
     let stuffed = pb::GenerateVideoRequest {
         spec: Some(pb::VideoSpec {
             negative_prompt: Some(long.clone()),
-            ..super::support::spec(&long)
+            ..spec(&long)
         }),
         ..pb::GenerateVideoRequest::default()
     };
-    let begun = served.client.generate_video(stuffed).await.expect("begins");
-    let name = video(begun.get_ref()).name;
+    let name = served.begin(stuffed).await.expect("begins").name;
     let dead = tokio::time::timeout(Duration::from_secs(60), served.ended(&name)).await;
     let dead = dead.expect("it is killed");
     assert_eq!((dead.state(), dead.attempts), (JobState::Failed, 3));
@@ -240,24 +214,13 @@ async fn a_video_is_cancelled_while_its_model_is_loaded() {
     std::fs::write(&hang, b"").expect("written");
     let begun = served.generate("a cat").await;
     served.until(&begun.name, JobState::Loading).await;
-    let gone = tokio::time::timeout(Duration::from_secs(30), cancel(&mut served, &begun.name)).await;
+    let gone = tokio::time::timeout(Duration::from_secs(30), served.cancel(&begun.name)).await;
     let gone = gone.expect("it does not wait for the load").expect("runs");
     assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
     std::fs::remove_file(hang).expect("deleted");
     let next = served.generate("a dog").await;
     let made = served.ended(&next.name).await;
     assert_eq!((made.state(), made.attempts), (JobState::Succeeded, 1));
-}
-
-/// Waits for what is so in the end.
-async fn in_the_end(what: &str, so: impl AsyncFn() -> bool) {
-    for _ in 0..1_200 {
-        if so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("not in half a minute: {what}");
 }
 
 #[tokio::test]
@@ -272,23 +235,15 @@ async fn a_worker_that_does_not_start_costs_no_video_and_is_tried_again() {
 
     let worker = folder.path().join("stand-in-worker");
     let whole = std::fs::read(&worker).expect("a script");
-    let tries = folder.path().join("tries");
-    let broken = format!(
-        "#!/bin/sh\necho >> {}\necho no such driver >&2\nexit 1\n",
-        tries.display()
-    );
-    std::fs::write(&worker, broken).expect("written");
+    let tries = stand_in::broken(folder.path());
     let engine = opened(folder.path(), &worker).await;
     let stop = tokio_util::sync::CancellationToken::new();
     let running = {
         let (engine, stop) = (engine.clone(), stop.clone());
         tokio::spawn(async move { engine.run(stop).await })
     };
-    in_the_end("it is tried four times", async || {
-        std::fs::read_to_string(&tries).is_ok_and(|text| text.lines().count() >= 4)
-    })
-    .await;
-    let told = engine.ready().expect_err("it does not start");
+    eventually(PATIENCE, "a fourth try", || tries() >= 4).await;
+    let told = engine.check_worker().expect_err("it does not start").to_string();
     assert!(told.contains("no such driver"), "{told}");
     let all = async || {
         let filter = polyphony_jobs::Filter {
@@ -305,11 +260,9 @@ async fn a_worker_that_does_not_start_costs_no_video_and_is_tried_again() {
         );
     }
     std::fs::write(&worker, whole).expect("written");
-    in_the_end("they are made", async || {
-        all()
-            .await
-            .iter()
-            .all(|job| job.state == polyphony_jobs::State::Succeeded)
+    eventually_some(PATIENCE, "videos that are made", async || {
+        let made = |job: &polyphony_jobs::Job| job.state == polyphony_jobs::State::Succeeded;
+        all().await.iter().all(made).then_some(())
     })
     .await;
     stop.cancel();
@@ -339,12 +292,11 @@ async fn weights_that_went_while_a_video_waited_are_named_and_no_worker_is_blame
     let real = pb::GenerateVideoRequest {
         spec: Some(pb::VideoSpec {
             load_format: pb::LoadFormat::Weights.into(),
-            ..super::support::spec("a cat")
+            ..spec("a cat")
         }),
         ..pb::GenerateVideoRequest::default()
     };
-    let begun = served.client.generate_video(real).await.expect("begins");
-    let name = video(begun.get_ref()).name;
+    let name = served.begin(real).await.expect("begins").name;
     served.until(&name, JobState::Loading).await;
     let folder = served.stop().await;
 

@@ -7,3 +7,4 @@ mod real;
 mod stand_in;
 mod support;
 mod videos;
+mod without_worker;

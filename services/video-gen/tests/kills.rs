@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use polyphony_proto::types::v1::JobState;
 use polyphony_proto::video::v1 as pb;
-use polyphony_proto::video::v1::video_service_client::VideoServiceClient;
 use tonic::transport::Channel;
 
 use super::stand_in;
-use super::support::{request, settings, video};
+use super::support::{Client, ended, request, settings, video};
 
 const VIDEOS: usize = 20;
 
@@ -42,11 +41,11 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-async fn connected(address: SocketAddr) -> VideoServiceClient<Channel> {
+async fn connected(address: SocketAddr) -> Client {
     let endpoint = Channel::from_shared(format!("http://{address}")).expect("a uri");
     for _ in 0..2_000 {
         if let Ok(channel) = endpoint.connect().await {
-            let mut client = VideoServiceClient::new(channel);
+            let mut client = Client::new(channel);
             if client.get_queue(pb::GetQueueRequest {}).await.is_ok() {
                 return client;
             }
@@ -56,7 +55,13 @@ async fn connected(address: SocketAddr) -> VideoServiceClient<Channel> {
     panic!("it never serves");
 }
 
-async fn all(client: &mut VideoServiceClient<Channel>) -> Vec<pb::Video> {
+/// The name of a video that is begun.
+async fn generate(client: &mut Client, prompt: &str) -> String {
+    let begun = client.generate_video(request(prompt)).await.expect("begins");
+    video(begun.get_ref()).name
+}
+
+async fn all(client: &mut Client) -> Vec<pb::Video> {
     let listed = client
         .list_videos(pb::ListVideosRequest::default())
         .await
@@ -87,12 +92,7 @@ async fn no_kill_loses_a_video_or_makes_it_twice() {
         } else {
             format!("steady cat {}", number / 2)
         };
-        let begun = client
-            .generate_video(request(&prompt))
-            .await
-            .expect("begins")
-            .into_inner();
-        names.insert(video(&begun).name, prompt);
+        names.insert(generate(&mut client, &prompt).await, prompt);
     }
     let (mut chance, mut over) = (fastrand::Rng::with_seed(3), HashMap::<String, pb::Video>::new());
     let mut at_work = 0;
@@ -117,16 +117,7 @@ async fn no_kill_loses_a_video_or_makes_it_twice() {
     );
     let mut digests = HashMap::<String, String>::new();
     for (name, prompt) in &names {
-        let watch = pb::WatchVideoRequest {
-            name: name.clone(),
-            preview_every_steps: None,
-        };
-        let mut watched = client.watch_video(watch).await.expect("known").into_inner();
-        let mut last = None;
-        while let Some(message) = watched.message().await.expect("goes on") {
-            last = message.video;
-        }
-        let video = last.expect("told");
+        let video = ended(&mut client, name).await;
         if prompt == "poison" {
             assert_eq!(video.state(), JobState::Failed);
             continue;
@@ -151,12 +142,7 @@ async fn a_video_during_which_the_service_ends_again_and_again_fails_and_lets_ot
     let mut client = connected(address).await;
     let mut begun = Vec::new();
     for prompt in ["hang", "a cat"] {
-        let operation = client
-            .generate_video(request(prompt))
-            .await
-            .expect("begins")
-            .into_inner();
-        begun.push(video(&operation).name);
+        begun.push(generate(&mut client, prompt).await);
     }
     for end in 1..=3 {
         // What is begun the third time is not begun a fourth.
@@ -174,16 +160,7 @@ async fn a_video_during_which_the_service_ends_again_and_again_fails_and_lets_ot
     }
     let mut last = Vec::new();
     for name in begun {
-        let watch = pb::WatchVideoRequest {
-            name,
-            preview_every_steps: None,
-        };
-        let mut watched = client.watch_video(watch).await.expect("known").into_inner();
-        let mut video = None;
-        while let Some(message) = watched.message().await.expect("goes on") {
-            video = message.video;
-        }
-        last.push(video.expect("told"));
+        last.push(ended(&mut client, &name).await);
     }
     child.kill().expect("killed");
     child.wait().expect("ends");

@@ -35,6 +35,17 @@ pub(crate) fn script(folder: &Path) -> PathBuf {
     path
 }
 
+/// Puts a worker that does not start in its place; gives how often that was tried.
+pub(crate) fn broken(folder: &Path) -> impl Fn() -> usize + use<> {
+    let tries = folder.join("tries");
+    let text = format!(
+        "#!/bin/sh\necho >> {}\necho no such driver >&2\nexit 1\n",
+        tries.display()
+    );
+    fs::write(folder.join("stand-in-worker"), text).expect("written");
+    move || fs::read_to_string(&tries).map_or(0, |text| text.lines().count())
+}
+
 /// What the stand-ins of a folder did.
 pub(crate) fn notes(folder: &Path) -> Vec<String> {
     let text = fs::read_to_string(folder.join("notes")).unwrap_or_default();

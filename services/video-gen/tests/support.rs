@@ -1,6 +1,7 @@
 //! A video service on a free port, with folders of its own.
 
 use std::path::Path;
+use std::time::Duration;
 
 use polyphony_harness::Running;
 use polyphony_proto::google::longrunning::Operation;
@@ -11,10 +12,14 @@ use polyphony_proto::video::v1::video_service_server::SERVICE_NAME;
 use polyphony_video_gen::VideoGen;
 use prost::Message;
 use tonic::transport::Channel;
+use tonic::{Status, Streaming};
 
 use super::stand_in;
 
 pub(crate) type Client = VideoServiceClient<Channel>;
+
+/// What comes in the end comes before this.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A service whose worker is the stand-in.
 pub(crate) struct Served {
@@ -44,7 +49,12 @@ pub(crate) async fn serve(more: &[&str]) -> Served {
 /// A service that finds what an earlier one left in this folder.
 pub(crate) async fn serve_in(folder: tempfile::TempDir, more: &[&str]) -> Served {
     let worker = stand_in::script(folder.path());
-    let mut settings = settings(folder.path(), &worker);
+    serve_with(folder, &worker, more).await
+}
+
+/// A service with this worker.
+pub(crate) async fn serve_with(folder: tempfile::TempDir, worker: &Path, more: &[&str]) -> Served {
+    let mut settings = settings(folder.path(), worker);
     settings.extend(more.iter().map(|&setting| setting.to_owned()));
     let running = polyphony_harness::program::<VideoGen>(SERVICE_NAME, &settings).await;
     let client = VideoServiceClient::new(running.channel().await);
@@ -83,10 +93,50 @@ pub(crate) fn video(operation: &Operation) -> pb::Video {
     metadata.video.expect("a video")
 }
 
+/// What a watcher hears of a video, to the end.
+pub(crate) async fn watch(client: &mut Client, name: &str, previews: u32) -> Vec<pb::WatchVideoResponse> {
+    let mut stream = watched(client, name, previews).await;
+    let mut heard = Vec::new();
+    while let Some(message) = stream.message().await.expect("goes on") {
+        heard.push(message);
+    }
+    heard
+}
+
+async fn watched(client: &mut Client, name: &str, previews: u32) -> Streaming<pb::WatchVideoResponse> {
+    let request = pb::WatchVideoRequest {
+        name: name.to_owned(),
+        preview_every_steps: Some(previews),
+    };
+    client.watch_video(request).await.expect("known").into_inner()
+}
+
+/// The video when it is over.
+pub(crate) async fn ended(client: &mut Client, name: &str) -> pb::Video {
+    let heard = watch(client, name, 0).await;
+    let last = heard.last().and_then(|message| message.video.clone());
+    last.expect("something is told")
+}
+
 impl Served {
+    /// Asks for a video.
+    pub(crate) async fn begin(&mut self, request: pb::GenerateVideoRequest) -> Result<pb::Video, Status> {
+        let begun = self.client.generate_video(request).await?;
+        Ok(video(begun.get_ref()))
+    }
+
     pub(crate) async fn generate(&mut self, prompt: &str) -> pb::Video {
-        let begun = self.client.generate_video(request(prompt)).await.expect("begins");
-        video(begun.get_ref())
+        self.begin(request(prompt)).await.expect("begins")
+    }
+
+    /// Why a video is not taken in.
+    pub(crate) async fn refused(&mut self, request: pb::GenerateVideoRequest) -> Status {
+        self.begin(request).await.expect_err("refused")
+    }
+
+    pub(crate) async fn estimate(&mut self, spec: pb::VideoSpec) -> Result<pb::EstimateVideoResponse, Status> {
+        let request = pb::EstimateVideoRequest { spec: Some(spec) };
+        Ok(self.client.estimate_video(request).await?.into_inner())
     }
 
     pub(crate) async fn get(&mut self, name: &str) -> pb::Video {
@@ -96,44 +146,51 @@ impl Served {
         self.client.get_video(request).await.expect("known").into_inner()
     }
 
+    pub(crate) async fn list(&mut self, request: pb::ListVideosRequest) -> pb::ListVideosResponse {
+        self.client.list_videos(request).await.expect("listed").into_inner()
+    }
+
+    pub(crate) async fn queue(&mut self) -> pb::GetQueueResponse {
+        let queue = self.client.get_queue(pb::GetQueueRequest {}).await;
+        queue.expect("told").into_inner()
+    }
+
+    pub(crate) async fn cancel(&mut self, name: &str) -> Result<pb::CancelVideoResponse, Status> {
+        let request = pb::CancelVideoRequest {
+            name: name.to_owned(),
+        };
+        Ok(self.client.cancel_video(request).await?.into_inner())
+    }
+
+    /// The file of a video from this byte on, in pieces.
+    pub(crate) async fn download(&mut self, name: &str, from: u64) -> Vec<pb::DownloadVideoResponse> {
+        let request = pb::DownloadVideoRequest {
+            name: name.to_owned(),
+            start_byte: from,
+            expected_digest: String::new(),
+        };
+        let stream = self.client.download_video(request).await.expect("is there");
+        let mut stream = stream.into_inner();
+        let mut pieces = Vec::new();
+        while let Some(piece) = stream.message().await.expect("goes on") {
+            pieces.push(piece);
+        }
+        pieces
+    }
+
     /// What a watcher hears, to the end.
     pub(crate) async fn watch(&mut self, name: &str, previews: u32) -> Vec<pb::WatchVideoResponse> {
-        let request = pb::WatchVideoRequest {
-            name: name.to_owned(),
-            preview_every_steps: Some(previews),
-        };
-        let mut stream = self
-            .client
-            .watch_video(request)
-            .await
-            .expect("known")
-            .into_inner();
-        let mut heard = Vec::new();
-        while let Some(message) = stream.message().await.expect("goes on") {
-            heard.push(message);
-        }
-        heard
+        watch(&mut self.client, name, previews).await
     }
 
     /// The video when it is over.
     pub(crate) async fn ended(&mut self, name: &str) -> pb::Video {
-        let heard = self.watch(name, 0).await;
-        let last = heard.last().and_then(|message| message.video.clone());
-        last.expect("something is told")
+        ended(&mut self.client, name).await
     }
 
     /// Waits until it is in this state.
     pub(crate) async fn until(&mut self, name: &str, state: JobState) -> pb::Video {
-        let request = pb::WatchVideoRequest {
-            name: name.to_owned(),
-            preview_every_steps: None,
-        };
-        let mut stream = self
-            .client
-            .watch_video(request)
-            .await
-            .expect("known")
-            .into_inner();
+        let mut stream = watched(&mut self.client, name, 0).await;
         while let Some(message) = stream.message().await.expect("goes on") {
             let video = message.video.expect("a video");
             if video.state() == state {
@@ -159,6 +216,11 @@ impl Served {
     pub(crate) fn notes(&self) -> Vec<String> {
         stand_in::notes(self.folder.path())
     }
+}
+
+/// What pieces make.
+pub(crate) fn joined(pieces: &[pb::DownloadVideoResponse]) -> Vec<u8> {
+    pieces.iter().flat_map(|piece| piece.content.to_vec()).collect()
 }
 
 /// The reason of a status.

@@ -4,34 +4,12 @@ use polyphony_proto::google::longrunning as lro;
 use polyphony_proto::google::longrunning::operations_client::OperationsClient;
 use polyphony_proto::types::v1::JobState;
 use polyphony_proto::video::v1 as pb;
+use polyphony_testing::eventually;
 use prost::Message;
 use tonic::Code;
 
 use super::stand_in::bytes_of;
-use super::support::{Served, reason, request, serve, spec, video};
-
-async fn download(served: &mut Served, name: &str, from: u64) -> Vec<pb::DownloadVideoResponse> {
-    let request = pb::DownloadVideoRequest {
-        name: name.to_owned(),
-        start_byte: from,
-        expected_digest: String::new(),
-    };
-    let mut stream = served
-        .client
-        .download_video(request)
-        .await
-        .expect("is there")
-        .into_inner();
-    let mut pieces = Vec::new();
-    while let Some(piece) = stream.message().await.expect("goes on") {
-        pieces.push(piece);
-    }
-    pieces
-}
-
-fn joined(pieces: &[pb::DownloadVideoResponse]) -> Vec<u8> {
-    pieces.iter().flat_map(|piece| piece.content.to_vec()).collect()
-}
+use super::support::{PATIENCE, Served, joined, reason, request, serve, spec, video};
 
 #[tokio::test]
 async fn a_video_is_made_watched_downloaded_and_deleted() {
@@ -75,17 +53,17 @@ async fn a_video_is_made_watched_downloaded_and_deleted() {
     assert_eq!(receipt.degraded.expect("dummy weights").reason, "DUMMY_WEIGHTS");
     assert!(done.expire_time.is_some());
 
-    let pieces = download(&mut served, &done.name, 0).await;
+    let pieces = served.download(&done.name, 0).await;
     assert_eq!(joined(&pieces), bytes);
     assert!(pieces.iter().all(|piece| piece.content.len() <= 32 << 10));
     assert_eq!(
         (pieces[0].total_bytes, &pieces[0].digest),
         (file.size_bytes, &file.digest)
     );
-    let rest = download(&mut served, &done.name, 40_000).await;
+    let rest = served.download(&done.name, 40_000).await;
     assert_eq!(joined(&rest), bytes[40_000..]);
     assert_eq!(rest[0].start_byte, 40_000);
-    let nothing = download(&mut served, &done.name, file.size_bytes).await;
+    let nothing = served.download(&done.name, file.size_bytes).await;
     assert!(nothing.len() == 1 && nothing[0].content.is_empty() && nothing[0].digest == file.digest);
     let ask = |start_byte, expected_digest: &str| {
         let request = pb::DownloadVideoRequest {
@@ -133,24 +111,13 @@ async fn videos_wait_in_turn_and_the_queue_says_so() {
         priority: pb::Priority::High.into(),
         ..request("three")
     };
-    let hurried = served
-        .client
-        .generate_video(hurried)
-        .await
-        .expect("may")
-        .into_inner();
-    let third = video(&hurried);
+    let third = served.begin(hurried).await.expect("may");
     let place = |video: &pb::Video| video.queue.as_ref().map(|queue| (queue.position, queue.depth));
     assert_eq!(place(&served.get(&third.name).await), Some((0, 2)));
     let waits = served.get(&second.name).await;
     assert_eq!(place(&waits), Some((1, 2)));
     assert!(waits.queue.expect("waits").estimated_wait_duration.is_some());
-    let queue = served
-        .client
-        .get_queue(pb::GetQueueRequest {})
-        .await
-        .expect("told")
-        .into_inner();
+    let queue = served.queue().await;
     assert_eq!((queue.depth, queue.max_depth), (2, 64));
     let device = &queue.devices[0];
     assert!(device.busy && device.video == first.name && device.device == "cpu");
@@ -170,20 +137,10 @@ async fn videos_wait_in_turn_and_the_queue_says_so() {
         page_token: page_token.to_owned(),
         ..pb::ListVideosRequest::default()
     };
-    let page = served
-        .client
-        .list_videos(list(""))
-        .await
-        .expect("listed")
-        .into_inner();
+    let page = served.list(list("")).await;
     let names: Vec<&String> = page.videos.iter().map(|video| &video.name).collect();
     assert_eq!(names, [&third.name, &second.name], "the newest first");
-    let page = served
-        .client
-        .list_videos(list(&page.next_page_token))
-        .await
-        .expect("listed")
-        .into_inner();
+    let page = served.list(list(&page.next_page_token)).await;
     assert_eq!(page.videos[0].name, first.name);
     assert!(page.next_page_token.is_empty());
 }
@@ -195,30 +152,16 @@ async fn the_same_request_id_is_the_same_video_and_checking_keeps_nothing() {
         request_id: "7f0c1f9e-3d3a-4a35-9df5-0b8f5a6d7c11".to_owned(),
         ..request("a cat")
     };
-    let one = served
-        .client
-        .generate_video(same.clone())
-        .await
-        .expect("begins")
-        .into_inner();
-    let two = served
-        .client
-        .generate_video(same.clone())
-        .await
-        .expect("known")
-        .into_inner();
-    assert_eq!(one.name, two.name);
+    let one = served.begin(same.clone()).await.expect("begins");
+    let two = served.begin(same.clone()).await.expect("known");
+    assert_eq!((&one.name, &one.operation), (&two.name, &two.operation));
     let other = pb::GenerateVideoRequest {
         spec: Some(spec("a dog")),
         ..same
     };
-    let refused = served
-        .client
-        .generate_video(other)
-        .await
-        .expect_err("another request");
+    let refused = served.refused(other).await;
     assert_eq!(refused.code(), Code::InvalidArgument);
-    served.ended(&video(&one).name).await;
+    served.ended(&one.name).await;
     let check = pb::GenerateVideoRequest {
         validate_only: true,
         ..request("a cat")
@@ -230,26 +173,14 @@ async fn the_same_request_id_is_the_same_video_and_checking_keeps_nothing() {
         .expect("is right")
         .into_inner();
     assert!(checked.done && video(&checked).file.is_none());
-    let listed = served
-        .client
-        .list_videos(pb::ListVideosRequest::default())
-        .await
-        .expect("listed");
-    assert_eq!(listed.into_inner().videos.len(), 1);
+    let listed = served.list(pb::ListVideosRequest::default()).await;
+    assert_eq!(listed.videos.len(), 1);
 }
 
 #[tokio::test]
 async fn an_estimate_is_worked_out_and_then_measured() {
     let mut served = serve(&[]).await;
-    let ask = pb::EstimateVideoRequest {
-        spec: Some(spec("a cat")),
-    };
-    let first = served
-        .client
-        .estimate_video(ask.clone())
-        .await
-        .expect("told")
-        .into_inner();
+    let first = served.estimate(spec("a cat")).await.expect("told");
     assert_eq!(first.basis(), pb::EstimateBasis::Calculated);
     assert!(0 < first.peak_memory_bytes && first.peak_memory_bytes < first.available_memory_bytes);
     assert!(first.effective_spec.expect("a spec").size.is_some());
@@ -259,12 +190,7 @@ async fn an_estimate_is_worked_out_and_then_measured() {
     );
     let made = served.generate("a cat").await;
     served.ended(&made.name).await;
-    let second = served
-        .client
-        .estimate_video(ask)
-        .await
-        .expect("told")
-        .into_inner();
+    let second = served.estimate(spec("a cat")).await.expect("told");
     assert_eq!(second.basis(), pb::EstimateBasis::Measured);
     let duration = second.inference_duration.expect("told");
     assert!(duration.seconds == 0 && duration.nanos > 0, "{duration:?}");
@@ -281,13 +207,8 @@ async fn models_leave_when_idle_and_the_worker_with_them() {
     let made = served.generate("a cat").await;
     served.ended(&made.name).await;
     let noted = async |served: &Served, what: &str, count: usize| {
-        for _ in 0..400 {
-            if served.notes().iter().filter(|note| *note == what).count() == count {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-        }
-        panic!("not {count} times {what}: {:?}", served.notes());
+        let many = || served.notes().iter().filter(|note| *note == what).count();
+        eventually(PATIENCE, &format!("{count} times {what}"), || many() == count).await;
     };
     noted(&served, "unload", 1).await;
     let again = served.generate("a dog").await;
@@ -336,8 +257,7 @@ async fn pages_are_as_long_as_a_message_may_be() {
             }),
             ..pb::GenerateVideoRequest::default()
         };
-        let begun = served.client.generate_video(request).await.expect("begins");
-        names.push(video(begun.get_ref()).name);
+        names.push(served.begin(request).await.expect("begins").name);
     }
     let (mut told, mut page_token) = (Vec::new(), String::new());
     loop {
@@ -347,12 +267,7 @@ async fn pages_are_as_long_as_a_message_may_be() {
             ..pb::ListVideosRequest::default()
         };
         // More than 4 MiB would be refused by the client.
-        let page = served
-            .client
-            .list_videos(request)
-            .await
-            .expect("listed")
-            .into_inner();
+        let page = served.list(request).await;
         told.extend(page.videos.into_iter().map(|video| video.name));
         page_token = page.next_page_token;
         if page_token.is_empty() {

@@ -52,6 +52,7 @@ const MAX_HEADERS: usize = 64;
 pub struct Admin {
     metrics: Metrics,
     awaited: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    readiness: Readiness,
     config: Arc<str>,
     probes: Routes,
 }
@@ -60,7 +61,7 @@ pub struct Admin {
 
 impl Admin {
     /// - `metrics`: what `/metrics` renders;
-    /// - `readiness`: what `grpc.health.v1` answers from;
+    /// - `readiness`: what `grpc.health.v1` answers from, and which methods wait;
     /// - `awaited`: what the process still waits for before it is ready, in words; none, and `/readyz` answers 200;
     /// - `config`: the effective configuration for `/configz`, secrets redacted (`polyphony_config::Dump`).
     pub fn new(
@@ -72,6 +73,7 @@ impl Admin {
         Self {
             metrics,
             awaited: Arc::new(awaited),
+            readiness: readiness.clone(),
             config: config.into(),
             probes: probes::routes(readiness),
         }

@@ -4,6 +4,9 @@
 //! service is SERVING, and a new guard takes it back (the device died). Handlers never ask: a layer refuses calls
 //! while anything is awaited. `grpc.health.v1` and `/readyz` are two views of the same set. Draining is kept apart,
 //! because a draining process says NOT_SERVING and still answers.
+//!
+//! A method may wait for what the rest of its service does without. It has a name of its own in health, that of its path
+//! (`polyphony.video.v1.VideoService/GenerateVideo`), and holds up nothing else: the service serves, the process is ready.
 
 mod awaiting;
 mod health;
@@ -14,7 +17,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub(crate) use awaiting::await_ready;
+pub(crate) use awaiting::{await_ready, follow};
 pub use health::HealthService;
 
 /// The conditions of all services of a process. Clones share them.
@@ -64,7 +67,8 @@ impl Readiness {
     }
 
     /// From now until the guard is dropped, `service` (its full gRPC name) waits for `what`, words that complete
-    /// "waiting for ...". The empty name stands for the process: every service waits.
+    /// "waiting for ...". The empty name stands for the process: every service waits. That of a method holds up nothing else,
+    /// and its calls are not refused here.
     pub fn guard(&self, service: &str, what: impl Into<String>) -> Guard {
         let (what, service): (String, Arc<str>) = (what.into(), Arc::from(service));
         let mut id = 0;
@@ -111,12 +115,21 @@ impl Readiness {
 
     /// What is awaited, as (service, what), in the order of names.
     pub fn not_ready(&self) -> Vec<(String, String)> {
+        self.all_of(|name| !is_method(name))
+    }
+
+    /// What methods wait for that holds up nothing else, as (method, what), in the order of names.
+    pub fn methods_not_ready(&self) -> Vec<(String, String)> {
+        self.all_of(is_method)
+    }
+
+    fn all_of(&self, wanted: fn(&str) -> bool) -> Vec<(String, String)> {
         let state = self.state.borrow();
-        let all = state.services.iter();
-        all.flat_map(|(service, awaited)| {
+        let all = state.services.iter().filter(|(name, _)| wanted(name));
+        all.flat_map(|(name, awaited)| {
             awaited
                 .values()
-                .map(move |what| (service.to_string(), what.clone()))
+                .map(move |what| (name.to_string(), what.clone()))
         })
         .collect()
     }
@@ -136,7 +149,7 @@ impl Readiness {
         let mut changes = self.state.subscribe();
         // The sender lives in `self`, so the channel cannot close.
         let waited = changes
-            .wait_for(|state| !state.starting && state.services.values().all(BTreeMap::is_empty))
+            .wait_for(|state| !state.starting && state.is_clear())
             .await;
         drop(waited);
     }
@@ -185,16 +198,23 @@ impl Drop for Guard {
 // === impl State ===
 
 impl State {
-    fn awaited<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a String> {
-        let own = self.services.get(service).into_iter();
-        let process = self.services.get("").filter(|_| !service.is_empty()).into_iter();
-        own.chain(process).flat_map(BTreeMap::values)
+    /// What a service or a method waits for: what is its own, its service's and the process's.
+    fn awaited<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
+        let own = self.services.get(name).into_iter();
+        let service = name.split_once('/').and_then(|(service, _)| self.services.get(service));
+        let process = self.services.get("").filter(|_| !name.is_empty()).into_iter();
+        own.chain(service).chain(process).flat_map(BTreeMap::values)
+    }
+
+    /// No service waits for anything.
+    fn is_clear(&self) -> bool {
+        let mut all = self.services.iter();
+        all.all(|(name, awaited)| is_method(name) || awaited.is_empty())
     }
 
     fn is_serving(&self, service: &str) -> Option<bool> {
         if service.is_empty() {
-            let clear = self.services.values().all(BTreeMap::is_empty);
-            return Some(clear && !self.starting && !self.draining);
+            return Some(self.is_clear() && !self.starting && !self.draining);
         }
         self.services.get(service)?;
         let clear = self.awaited(service).next().is_none();
@@ -202,9 +222,33 @@ impl State {
     }
 }
 
+/// Names of services have no slash.
+fn is_method(name: &str) -> bool {
+    name.contains('/')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_that_waits_holds_up_nothing_else_and_says_so_itself() {
+        let readiness = Readiness::new();
+        readiness.register("a");
+        let worker = readiness.guard("a/Make", "the worker");
+        assert_eq!(readiness.is_serving("a/Make"), Some(false));
+        assert_eq!(readiness.is_serving("a"), Some(true), "other methods do without");
+        assert_eq!(readiness.is_serving(""), Some(true));
+        assert!(readiness.awaited("a").is_empty() && readiness.not_ready().is_empty());
+        let told = [("a/Make".to_owned(), "the worker".to_owned())];
+        assert_eq!(readiness.methods_not_ready(), told);
+        let service = readiness.guard("a", "the queue");
+        drop(worker);
+        assert_eq!(readiness.is_serving("a/Make"), Some(false), "it waits with its service");
+        drop(service);
+        assert_eq!(readiness.is_serving("a/Make"), Some(true));
+        assert_eq!(readiness.is_serving("a/List"), None, "it is as its service, and has no name");
+    }
 
     #[test]
     fn the_last_guard_makes_it_serve_and_a_new_one_takes_it_back() {

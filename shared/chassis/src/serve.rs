@@ -38,7 +38,7 @@ use crate::layers::trace::Trace;
 use crate::models::Models;
 use crate::operations::Operations;
 use crate::process::Runtime;
-use crate::readiness::{HealthService, Readiness, await_ready};
+use crate::readiness::{HealthService, Readiness, await_ready, follow};
 use crate::shutdown::Shutdown;
 use crate::tls::{self, ServerTls};
 use methods::Methods;
@@ -151,6 +151,23 @@ impl Server {
     {
         let looking = await_ready(self.readiness.guard(service, what), ready);
         self.looking.push(AbortOnDropHandle::new(tokio::spawn(looking)));
+        self
+    }
+
+    /// Lets one method of a service wait for `what` whenever `ready` lacks something, which is asked every second as long as
+    /// it serves. Health tells of it by the name of the method's path and `/readyz` beside the rest; nothing else is held up,
+    /// and its calls reach the handler, which knows more of what they need. Say whose readiness first.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn method_awaits<F, R>(mut self, service: &str, method: &str, what: &str, ready: F) -> Self
+    where
+        F: Fn() -> R + Send + 'static,
+        R: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let method = format!("{service}/{method}");
+        let following = follow(self.readiness.clone(), method, what.to_owned(), ready);
+        self.looking.push(AbortOnDropHandle::new(tokio::spawn(following)));
         self
     }
 

@@ -1,19 +1,24 @@
 //! What the models can make.
 
+use polyphony_error::Fault;
 use polyphony_proto::types::v1 as types;
 use polyphony_proto::video::v1 as pb;
 use polyphony_video_worker::catalogue::{self, Model};
 
 use super::spec::supported_fields;
 
-/// The models, the default first, each with whether its weights are on disk.
+const ENGINE: &str = "wan";
+
+/// The models, the default first, each with whether its weights are on disk. None of them can be had while something is
+/// `lacking` that all of them need.
 pub(crate) fn capabilities(
     models: &[(&'static Model, bool)],
+    lacking: Option<Fault>,
     max_queue: usize,
 ) -> pb::GetCapabilitiesResponse {
     let capable = |(model, on_disk): &(&'static Model, bool)| types::ModelCapabilities {
         model: model.id.to_owned(),
-        engine: "wan".to_owned(),
+        engine: ENGINE.to_owned(),
         language_codes: Vec::new(),
         supported_fields: supported_fields(),
         degraded: (!on_disk).then(|| types::Degradation {
@@ -25,6 +30,18 @@ pub(crate) fn capabilities(
             ),
         }),
     };
+    let able = if lacking.is_none() { models } else { &[] };
+    let unable = lacking.iter().flat_map(|fault| {
+        models.iter().map(|(model, _)| types::ModelCapabilities {
+            model: model.id.to_owned(),
+            engine: ENGINE.to_owned(),
+            degraded: Some(types::Degradation {
+                reason: fault.reason.to_owned(),
+                message: fault.message.to_string(),
+            }),
+            ..types::ModelCapabilities::default()
+        })
+    });
     let unavailable = catalogue::unavailable().iter().map(|model| {
         let reason = if model.released {
             "MODEL_NOT_YET"
@@ -41,9 +58,9 @@ pub(crate) fn capabilities(
         }
     });
     pb::GetCapabilitiesResponse {
-        models: models.iter().map(capable).collect(),
-        limits: models.iter().map(|(model, _)| limits(model)).collect(),
-        unavailable_models: unavailable.collect(),
+        models: able.iter().map(capable).collect(),
+        limits: able.iter().map(|(model, _)| limits(model)).collect(),
+        unavailable_models: unable.chain(unavailable).collect(),
         max_queue_depth: u32::try_from(max_queue).unwrap_or(u32::MAX),
     }
 }

@@ -128,7 +128,7 @@ impl Inner {
             }
         };
         loaded.map_err(|error| match error {
-            error if self.workshop.ready().is_err() => {
+            error if self.workshop.check().is_err() => {
                 tracing::warn!(error = %polyphony_error::chain(&error), "a video waits for a worker");
                 End::NoWorker
             }

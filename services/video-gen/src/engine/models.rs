@@ -98,7 +98,7 @@ impl Models {
             let (there, shop) = (workshop.clone(), workshop.clone());
             let residency = residents.add(
                 spec,
-                move || there.ready().is_ok(),
+                move || there.check().is_ok(),
                 move || load(&shop, model.id, weights.clone()),
             )?;
             residencies.insert((model.id, true), residency);

@@ -7,8 +7,12 @@ use crate::error::Error;
 
 const NAME: &str = "polyphony-video-worker";
 
-/// Finds it: where the configuration says, else beside this program, in `$POLYPHONY_HOME/bin`, or in `$PATH`.
-pub(super) fn find(configured: &str) -> Result<PathBuf, Error> {
+/// Finds it: where the configuration says (`video-gen.worker`), else beside this program, in `$POLYPHONY_HOME/bin`, or in
+/// `$PATH`.
+///
+/// # Errors
+/// [`Error::NoWorker`].
+pub fn find(configured: &str) -> Result<PathBuf, Error> {
     if !configured.is_empty() {
         let path = PathBuf::from(configured);
         return if path.is_file() {

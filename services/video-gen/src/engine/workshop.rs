@@ -1,5 +1,6 @@
 //! The worker of this process: started when it is needed, anew when it has died, stopped when nothing needs it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use super::program;
 use super::worker::Worker;
 use crate::config::Config;
 use crate::domain::Device;
-use crate::error::{Error, REMEDY};
+use crate::error::Error;
 
 /// Where the worker is kept. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -32,12 +33,14 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Known {
     device: Option<Device>,
-    /// Why the last start failed, until one succeeds.
-    trouble: Option<String>,
+    /// What did not start the last time, and why, until one does.
+    trouble: Option<(PathBuf, String)>,
     /// Since when nothing needed it.
     idle_since: Option<Instant>,
     /// How many were started.
     started: u64,
+    /// How many did not start.
+    failed: u64,
 }
 
 // === impl Workshop ===
@@ -63,38 +66,37 @@ impl Workshop {
         *own = Some(models.clone());
     }
 
-    /// Whether there is a worker to be had; if not, what to do.
-    pub(super) fn ready(&self) -> Result<(), String> {
-        if let Err(error) = program::find(&self.inner.configured) {
-            return Err(format!("{error}; {REMEDY}"));
-        }
-        match &self.known().trouble {
-            Some(trouble) => Err(format!("{trouble}; {REMEDY}")),
-            None => Ok(()),
-        }
+    /// Whether there is a worker to be had, as far as is known. Starts nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoWorker`]; [`Error::Start`] from when one did not start until one does.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        program::find(&self.inner.configured)?;
+        self.known().check()
     }
 
-    /// Whether a worker can be had. One that did not start is tried again: what was wrong may have been put right.
-    pub(super) async fn is_open(&self) -> bool {
+    /// Sees to it that a worker can be had. One that did not start is tried again: what was wrong may have been put right.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub(super) async fn open(&self) -> Result<(), Error> {
+        program::find(&self.inner.configured)?;
         if self.known().trouble.is_none() {
-            return program::find(&self.inner.configured).is_ok();
+            return Ok(());
         }
-        match self.worker().await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(%error, "no video can be made");
-                false
-            }
-        }
+        self.worker().await.map(drop)
     }
 
-    /// What the device is; starts the worker when nobody did.
+    /// What the device is, of whichever worker told it last; starts one when none did. One that did not start is not tried
+    /// again here: whoever makes what waits does so, and callers together would do nothing else.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
     pub(super) async fn device(&self) -> Result<Device, Error> {
         if let Some(device) = self.known_device() {
-            // That the program is still there is asked each time.
-            program::find(&self.inner.configured)?;
             return Ok(device);
         }
+        self.check()?;
         Ok(self.worker().await?.device().clone())
     }
 
@@ -116,10 +118,17 @@ impl Workshop {
         self.known().started
     }
 
-    /// A worker that is alive.
+    /// A worker that is alive. Who waited while one was started for another, in vain, hears of that and starts none.
     pub(super) async fn worker(&self) -> Result<Worker, Error> {
+        let failed = self.known().failed;
         let mut slot = self.inner.worker.lock().await;
-        self.known().idle_since = None;
+        {
+            let mut known = self.known();
+            known.idle_since = None;
+            if known.failed > failed {
+                known.check()?;
+            }
+        }
         if let Some(worker) = slot.as_ref().filter(|worker| worker.is_alive()) {
             return Ok(worker.clone());
         }
@@ -130,7 +139,10 @@ impl Workshop {
         let worker = match started {
             Ok(worker) => worker,
             Err(error) => {
-                known.trouble = Some(error.to_string());
+                known.failed += 1;
+                if let Error::Start { program, reason } = &error {
+                    known.trouble = Some((program.clone(), reason.clone()));
+                }
                 return Err(error);
             }
         };
@@ -197,5 +209,16 @@ impl Workshop {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn check(&self) -> Result<(), Error> {
+        match self.trouble.clone() {
+            Some((program, reason)) => Err(Error::Start { program, reason }),
+            None => Ok(()),
+        }
     }
 }

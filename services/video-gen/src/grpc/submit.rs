@@ -41,6 +41,11 @@ impl Service {
             let text = "a certificate without a name can own no video; give it a SPIFFE id or a DNS name";
             Fault::new(Kind::PermissionDenied, "NO_OWNER", text)
         })?;
+        let fingerprint = fingerprint.encode_to_vec();
+        // What was asked for before is there, whatever has gone since that it took.
+        if let Some(known) = self.queue().known(owner, &request_id, &fingerprint).await? {
+            return self.making.operation(&known).await;
+        }
         if priority == Priority::High {
             let may = &self.engine.config().high_priority_callers;
             if !may.iter().any(|name| caller.is(name)) {
@@ -49,6 +54,8 @@ impl Service {
             }
         }
         let (plan, taken) = self.planned(spec, call).await?;
+        // The device may be known from before.
+        self.engine.check_worker()?;
         if taken.peak_memory_bytes > taken.available_memory_bytes {
             let (need, most) = (gib(taken.peak_memory_bytes), gib(taken.available_memory_bytes));
             // Where tiles were not refused, they were reckoned with.
@@ -70,7 +77,7 @@ impl Service {
         let new = NewJob {
             owner: owner.to_owned(),
             request_id,
-            fingerprint: fingerprint.encode_to_vec(),
+            fingerprint,
             label: plan.order.model.clone(),
             priority,
             payload: serde_json::to_vec(&plan).map_err(Fault::internal)?,

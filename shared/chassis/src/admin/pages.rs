@@ -25,6 +25,8 @@ const INDEX: &str = "\
 struct Ready {
     ready: bool,
     awaiting: Vec<String>,
+    /// Methods that cannot do their work, with what they wait for. The process is ready without them.
+    methods_awaiting: Vec<String>,
 }
 
 /// Answers one request. Its body is never read.
@@ -43,14 +45,18 @@ pub(super) fn answer<B>(admin: &Admin, request: &Request<B>) -> Response<Full<By
     match request.uri().path() {
         "/" => page(StatusCode::OK, TEXT, INDEX),
         "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
-        "/readyz" => ready((admin.awaited)()),
+        "/readyz" => {
+            let methods = admin.readiness.methods_not_ready().into_iter();
+            let methods = methods.map(|(method, what)| format!("{method}: {what}"));
+            ready((admin.awaited)(), methods.collect())
+        }
         "/metrics" => page(StatusCode::OK, EXPOSITION, admin.metrics.render()),
         "/configz" => page(StatusCode::OK, TEXT, admin.config.to_string()),
         _ => page(StatusCode::NOT_FOUND, TEXT, INDEX),
     }
 }
 
-fn ready(awaiting: Vec<String>) -> Response<Full<Bytes>> {
+fn ready(awaiting: Vec<String>, methods_awaiting: Vec<String>) -> Response<Full<Bytes>> {
     let ready = awaiting.is_empty();
     let status = if ready {
         StatusCode::OK
@@ -58,7 +64,12 @@ fn ready(awaiting: Vec<String>) -> Response<Full<Bytes>> {
         StatusCode::SERVICE_UNAVAILABLE
     };
     // A bool and strings always are JSON; were they not, the status alone would say it.
-    let body = serde_json::to_string(&Ready { ready, awaiting }).unwrap_or_default();
+    let said = Ready {
+        ready,
+        awaiting,
+        methods_awaiting,
+    };
+    let body = serde_json::to_string(&said).unwrap_or_default();
     page(status, JSON, body + "\n")
 }
 

@@ -1,4 +1,5 @@
-//! Calls to a service that waits for something are refused by name of what it waits for; handlers never ask.
+//! Calls to a service that waits for something are refused by name of what it waits for; handlers never ask. What a single
+//! method waits for holds up none of them.
 //!
 //! UNAVAILABLE, for such a call was not processed and another replica may take it. Health and reflection answer
 //! always. A draining process does not refuse: that is the accept loop's matter.

@@ -1,7 +1,8 @@
 //! Taking a job in, once for each `request_id`.
 
 use sha2::{Digest, Sha256};
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 use tokio::task;
 use uuid::Uuid;
 
@@ -16,6 +17,25 @@ pub struct Submitted {
     pub job: Job,
     /// It was there already, by its `request_id`.
     pub known: bool,
+}
+
+/// A job that was submitted before, and the digest of its fingerprint.
+struct Known {
+    job: Job,
+    digest: String,
+}
+
+// === impl Known ===
+
+impl Known {
+    /// It, unless it was another request.
+    fn of(self, fingerprint: &[u8]) -> Result<Job, Error> {
+        if self.digest == digest(fingerprint) {
+            Ok(self.job)
+        } else {
+            Err(Error::RequestReused)
+        }
+    }
 }
 
 // === impl Queue ===
@@ -42,6 +62,22 @@ impl Queue {
         submitted.await.map_err(|_| Error::Lost)?
     }
 
+    /// The job that this owner submitted before with this `request_id`, as long as it is kept: for who would have to do or to
+    /// have something before it submits one, and need not for what is there.
+    ///
+    /// # Errors
+    /// [`Error::RequestReused`].
+    pub async fn known(
+        &self,
+        owner: &str,
+        request_id: &str,
+        fingerprint: &[u8],
+    ) -> Result<Option<Job>, Error> {
+        let mut reading = self.inner.reading().await?;
+        let known = self.inner.known(&mut reading, owner, request_id).await?;
+        known.map(|known| known.of(fingerprint)).transpose()
+    }
+
     /// Whether a job of this owner and `request_id` would be taken in now: for who has something to do before it submits
     /// one, and better does not if this is refused. What is asked for later may still be.
     ///
@@ -49,12 +85,7 @@ impl Queue {
     /// [`Error::Full`], [`Error::QueueFull`], [`Error::TooMany`].
     pub async fn admits(&self, owner: &str, request_id: &str) -> Result<(), Error> {
         let inner = &self.inner;
-        let mut reading = inner
-            .database
-            .readers()
-            .acquire()
-            .await
-            .map_err(Error::database("beginning to read"))?;
+        let mut reading = inner.reading().await?;
         if inner.known(&mut reading, owner, request_id).await?.is_some() {
             return Ok(());
         }
@@ -64,7 +95,11 @@ impl Queue {
         self.check_room().await
     }
 
-    async fn check_room(&self) -> Result<(), Error> {
+    /// Whether there is room on the disk for what a holder writes.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
+    pub async fn check_room(&self) -> Result<(), Error> {
         let artifacts = self.inner.artifacts.clone();
         let room = task::spawn_blocking(move || artifacts.check_room());
         room.await.map_err(|_| Error::Lost)?
@@ -76,14 +111,10 @@ impl Queue {
 impl Inner {
     async fn submit(&self, new: &NewJob) -> Result<Submitted, Error> {
         let submitting = || Error::database("taking a job in");
-        let fingerprint = hexadecimal(&Sha256::digest(&new.fingerprint));
         let mut writing = self.database.begin().await?;
-        if let Some((known, then)) = self.known(&mut writing, &new.owner, &new.request_id).await? {
-            if then != fingerprint {
-                return Err(Error::RequestReused);
-            }
+        if let Some(known) = self.known(&mut writing, &new.owner, &new.request_id).await? {
             return Ok(Submitted {
-                job: known,
+                job: known.of(&new.fingerprint)?,
                 known: true,
             });
         }
@@ -108,7 +139,7 @@ impl Inner {
         .bind(number)
         .bind(new.owner.clone())
         .bind((!new.request_id.is_empty()).then(|| new.request_id.clone()))
-        .bind(fingerprint)
+        .bind(digest(&new.fingerprint))
         .bind(new.label.clone())
         .bind(State::Queued.number())
         .bind(new.priority.number())
@@ -127,13 +158,18 @@ impl Inner {
         Ok(Submitted { job, known: false })
     }
 
-    /// The job that an owner submitted with a `request_id`, and the fingerprint it had.
+    async fn reading(&self) -> Result<PoolConnection<Any>, Error> {
+        let reading = self.database.readers().acquire().await;
+        reading.map_err(Error::database("beginning to read"))
+    }
+
+    /// The job that an owner submitted with a `request_id`.
     async fn known(
         &self,
         reading: &mut AnyConnection,
         owner: &str,
         request_id: &str,
-    ) -> Result<Option<(Job, String)>, Error> {
+    ) -> Result<Option<Known>, Error> {
         if request_id.is_empty() {
             return Ok(None);
         }
@@ -149,8 +185,10 @@ impl Inner {
             .await
             .map_err(Error::database("finding a request"))?;
         let Some(row) = row else { return Ok(None) };
-        let fingerprint: String = rows::get(&row, "fingerprint")?;
-        Ok(Some((rows::job(&row)?, fingerprint)))
+        Ok(Some(Known {
+            job: rows::job(&row)?,
+            digest: rows::get(&row, "fingerprint")?,
+        }))
     }
 
     async fn check_queue(&self, writing: &mut AnyConnection) -> Result<(), Error> {
@@ -206,6 +244,8 @@ fn micros_of(span: std::time::Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Of a fingerprint, as it is kept: in hexadecimal.
+fn digest(fingerprint: &[u8]) -> String {
+    let digest = Sha256::digest(fingerprint);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
