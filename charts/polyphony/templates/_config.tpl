@@ -114,8 +114,10 @@
 {{- $_ := set $config "inference" (include "polyphony.over" (list (dict "device" ($c.onGpu | ternary "cuda" "cpu")) $c.inference) | fromJson) -}}
 {{- end -}}
 {{- $jobs := deepCopy $c.jobs -}}
-{{- if and $values.postgres.enabled (has .name (include "polyphony.queues" . | fromJsonArray)) -}}
-{{- $_ := set $jobs "url_file" "/etc/polyphony/secrets/postgres/url" -}}
+{{- if has .name (include "polyphony.queues" . | fromJsonArray) -}}
+{{- if $values.postgres.enabled -}}{{- $_ := set $jobs "url_file" "/etc/polyphony/secrets/postgres/url" -}}{{- end -}}
+{{- /* Whoever comes through the gateway has its name, which is then no one owner's: it may take the whole queue. */ -}}
+{{- if $values.tls.enabled -}}{{- $jobs = merge $jobs (dict "owner_share" 1.0) -}}{{- end -}}
 {{- end -}}
 {{- with $jobs -}}{{- $_ := set $config "jobs" . -}}{{- end -}}
 {{- include "polyphony.toml" (dict "path" list "value" $config) | trim -}}

@@ -168,8 +168,8 @@ async fn health_is_asked_by_service_and_watched() {
     assert_eq!(door.serving(&method).await, Ok(ServingStatus::NotServing));
     assert_eq!(door.serving(ADAPTATION).await, Ok(ServingStatus::Serving));
     drop(worker);
-    eventually(PATIENCE, "the method can do its work", async || {
-        door.serving(&method).await == Ok(ServingStatus::Serving)
+    eventually_some(PATIENCE, "a method that can do its work", async || {
+        (door.serving(&method).await == Ok(ServingStatus::Serving)).then_some(())
     })
     .await;
     phrases.stop().await;

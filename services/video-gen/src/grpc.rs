@@ -9,7 +9,7 @@ use std::sync::Arc;
 use polyphony_chassis::operations::{Lasting, LastingWork};
 use polyphony_chassis::{Caller, RequestId};
 use polyphony_error::{Fault, Kind};
-use polyphony_jobs::{Filter, Job, Order, Queue, State};
+use polyphony_jobs::{Filter, Job, Order, Priority, Queue, State};
 use polyphony_proto::google::longrunning::Operation;
 use polyphony_proto::time::to_wire;
 use polyphony_proto::video::v1 as pb;
@@ -52,6 +52,8 @@ impl LastingWork for Making {
 
 /// Processes that share a queue.
 const MOST_DEVICES: usize = 256;
+/// Jobs of a list in memory at once.
+const READ_AT_ONCE: usize = 32;
 /// A page of videos has at most so many bytes, for prompts may be long and messages may not.
 const MOST_LISTED: usize = 1 << 20;
 
@@ -67,6 +69,30 @@ impl Service {
 
     fn queue(&self) -> &Queue {
         self.engine.queue()
+    }
+
+    /// A page of at most so many videos, and of as many as a message takes. Jobs are read a few at a time, for the prompts of
+    /// a thousand are more than need be in memory.
+    async fn page(&self, mut filter: Filter, most: usize) -> Result<pb::ListVideosResponse, Fault> {
+        let (mut page, mut room) = (pb::ListVideosResponse::default(), MOST_LISTED);
+        loop {
+            let jobs = self.queue().list(&filter).await?;
+            for job in &jobs {
+                let video = convert::video(job);
+                let size = video.encoded_len();
+                let full = page.videos.len() >= most || size > room && !page.videos.is_empty();
+                if full {
+                    page.next_page_token.clone_from(&filter.after);
+                    return Ok(page);
+                }
+                room = room.saturating_sub(size);
+                page.videos.push(video);
+                filter.after.clone_from(&job.id);
+            }
+            if jobs.len() < filter.most {
+                return Ok(page);
+            }
+        }
     }
 
     /// One of the caller's videos.
@@ -94,9 +120,11 @@ impl VideoService for Service {
         &self,
         request: Request<pb::EstimateVideoRequest>,
     ) -> Result<Response<pb::EstimateVideoResponse>, Status> {
+        let caller = Caller::of(&request);
         let pb::EstimateVideoRequest { spec } = request.into_inner();
         let (plan, taken) = self.planned(spec, String::new()).await?;
-        let next = self.queue().place_of_next(polyphony_jobs::Priority::Normal).await;
+        let owner = caller.owner().unwrap_or_default();
+        let next = self.queue().place_of_next(owner, Priority::Normal).await;
         let next = next.map_err(Fault::from)?;
         let basis = if taken.measured {
             pb::EstimateBasis::Measured
@@ -163,26 +191,10 @@ impl VideoService for Service {
             states: convert::wanted_states(state)?,
             label: convert::label(&model)?,
             after,
-            most: most + 1,
+            most: READ_AT_ONCE,
             order: Order::Newest,
         };
-        let jobs = self.queue().list(&filter).await.map_err(Fault::from)?;
-        let (mut videos, mut room, mut last) = (Vec::new(), MOST_LISTED, None);
-        for job in jobs.iter().take(most) {
-            let video = convert::video(job);
-            let size = video.encoded_len();
-            if size > room && !videos.is_empty() {
-                break;
-            }
-            room = room.saturating_sub(size);
-            videos.push(video);
-            last = Some(&job.id);
-        }
-        let last = last.filter(|_| videos.len() < jobs.len());
-        Ok(Response::new(pb::ListVideosResponse {
-            next_page_token: last.cloned().unwrap_or_default(),
-            videos,
-        }))
+        Ok(Response::new(self.page(filter, most).await?))
     }
 
     async fn get_queue(
@@ -297,8 +309,14 @@ impl VideoService for Service {
         } = request.into_inner();
         let job = self.job(&name, &caller).await?;
         let path = self.queue().artifacts().path(&job.id, crate::engine::FILE);
-        let pieces = download::open(&job, &path, start_byte, &expected_digest).await?;
-        Ok(Response::new(pieces))
+        match download::open(&job, &path, start_byte, &expected_digest).await {
+            Ok(pieces) => Ok(Response::new(pieces)),
+            Err(status) => {
+                // What was deleted meanwhile is not there, and that is all.
+                self.job(&name, &caller).await?;
+                Err(status)
+            }
+        }
     }
 
     async fn get_capabilities(

@@ -7,7 +7,7 @@
 use crate::Peer;
 
 /// What the owner of a thing is called where callers have no names.
-pub const ANONYMOUS: &str = "anonymous";
+pub use polyphony_jobs::ANONYMOUS;
 
 /// Who calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

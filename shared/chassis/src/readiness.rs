@@ -126,12 +126,8 @@ impl Readiness {
     fn all_of(&self, wanted: fn(&str) -> bool) -> Vec<(String, String)> {
         let state = self.state.borrow();
         let all = state.services.iter().filter(|(name, _)| wanted(name));
-        all.flat_map(|(name, awaited)| {
-            awaited
-                .values()
-                .map(move |what| (name.to_string(), what.clone()))
-        })
-        .collect()
+        all.flat_map(|(name, awaited)| awaited.values().map(move |what| (name.to_string(), what.clone())))
+            .collect()
     }
 
     /// What `service` waits for, the process's own conditions included; empty if nothing.
@@ -201,7 +197,9 @@ impl State {
     /// What a service or a method waits for: what is its own, its service's and the process's.
     fn awaited<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
         let own = self.services.get(name).into_iter();
-        let service = name.split_once('/').and_then(|(service, _)| self.services.get(service));
+        let service = name
+            .split_once('/')
+            .and_then(|(service, _)| self.services.get(service));
         let process = self.services.get("").filter(|_| !name.is_empty()).into_iter();
         own.chain(service).chain(process).flat_map(BTreeMap::values)
     }
@@ -244,10 +242,18 @@ mod tests {
         assert_eq!(readiness.methods_not_ready(), told);
         let service = readiness.guard("a", "the queue");
         drop(worker);
-        assert_eq!(readiness.is_serving("a/Make"), Some(false), "it waits with its service");
+        assert_eq!(
+            readiness.is_serving("a/Make"),
+            Some(false),
+            "it waits with its service"
+        );
         drop(service);
         assert_eq!(readiness.is_serving("a/Make"), Some(true));
-        assert_eq!(readiness.is_serving("a/List"), None, "it is as its service, and has no name");
+        assert_eq!(
+            readiness.is_serving("a/List"),
+            None,
+            "it is as its service, and has no name"
+        );
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct JobsConfig {
     pub url: Option<Secret<String>>,
     /// A holder that is silent for so long has lost its job. Default: 15 s.
     pub lease: HumanDuration,
+    /// What one owner may take of a service's `max_queue` and `max_operations`, more than 0.0 and at most 1.0, so that none
+    /// fills them for all. Those who have no name stand for all who have none, and may take the whole. Default: 0.5.
+    pub owner_share: f64,
     /// Nothing is taken in or written while there is less room than this. Default: 256MiB.
     pub min_free: ByteSize,
 }
@@ -48,6 +51,9 @@ impl JobsConfig {
         if self.lease.get() < Duration::from_secs(1) {
             return Some(("jobs.lease", "must be at least 1s"));
         }
+        if !(self.owner_share > 0.0 && self.owner_share <= 1.0) {
+            return Some(("jobs.owner_share", "must be more than 0.0 and at most 1.0"));
+        }
         None
     }
 
@@ -73,6 +79,7 @@ impl Default for JobsConfig {
             data_dir: PathBuf::new(),
             url: None,
             lease: HumanDuration::from_secs(15),
+            owner_share: 0.5,
             min_free: ByteSize::mib(256),
         }
     }

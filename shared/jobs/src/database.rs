@@ -34,17 +34,29 @@ const TABLES: Tables = Tables {
             attempts BIGINT NOT NULL, strikes BIGINT NOT NULL, interruptions BIGINT NOT NULL DEFAULT 0,
             reached BIGINT NOT NULL DEFAULT 0, token TEXT, lease BIGINT, cancelling BIGINT NOT NULL,
             cost BIGINT NOT NULL, created BIGINT NOT NULL, started BIGINT, ended BIGINT, updated BIGINT NOT NULL,
-            deadline BIGINT, expires BIGINT, progress BYTES NOT NULL, failure BYTES)",
-        "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (queue, state, priority, number)",
+            deadline BIGINT, expires BIGINT, progress BYTES NOT NULL, failure BYTES, turn BIGINT NOT NULL DEFAULT 0)",
+        // As they are claimed.
+        "CREATE INDEX IF NOT EXISTS jobs_in_turn ON jobs (queue, state, priority DESC, turn, number)",
+        // The last turn of an owner, and how many of theirs wait.
+        "CREATE INDEX IF NOT EXISTS jobs_by_owner_in_turn ON jobs (queue, state, owner, priority, turn)",
         "CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (queue, owner, id)",
+        "CREATE INDEX IF NOT EXISTS jobs_by_expiry ON jobs (queue, expires) WHERE expires IS NOT NULL",
         "CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_request ON jobs (queue, owner, request) WHERE request IS NOT NULL",
         "CREATE TABLE IF NOT EXISTS job_payloads (job NAME PRIMARY KEY, content BYTES NOT NULL)",
         "CREATE TABLE IF NOT EXISTS job_results (job NAME PRIMARY KEY, content BYTES NOT NULL)",
     ],
-    changes: &[&[
-        "ALTER TABLE jobs ADD COLUMN interruptions BIGINT NOT NULL DEFAULT 0",
-        "ALTER TABLE jobs ADD COLUMN reached BIGINT NOT NULL DEFAULT 0",
-    ]],
+    changes: &[
+        &[
+            "ALTER TABLE jobs ADD COLUMN interruptions BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN reached BIGINT NOT NULL DEFAULT 0",
+        ],
+        &[
+            "ALTER TABLE jobs ADD COLUMN turn BIGINT NOT NULL DEFAULT 0",
+            // What waits keeps its place.
+            "UPDATE jobs SET turn = number",
+            "DROP INDEX IF EXISTS jobs_by_turn",
+        ],
+    ],
 };
 
 // === impl Database ===
@@ -124,15 +136,16 @@ mod tests {
         deadline BIGINT, expires BIGINT, progress BLOB NOT NULL, failure BLOB)";
 
     #[tokio::test]
-    async fn tables_of_version_1_become_those_of_version_2() {
+    async fn tables_of_version_1_become_those_of_today() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(None, folder.path()).await.unwrap();
         for statement in [
             "DROP TABLE jobs",
             JOBS_OF_1,
+            "CREATE INDEX jobs_by_turn ON jobs (queue, state, priority, number)",
             "UPDATE job_meta SET value = '1' WHERE name = 'schema'",
             "INSERT INTO jobs (id, queue, number, owner, fingerprint, label, state, priority, attempts, strikes, \
-             cancelling, cost, created, updated, progress) VALUES ('a', 'q', 1, 'me', '', '', 1, 2, 0, 0, 0, 0, 0, 0, x'')",
+             cancelling, cost, created, updated, progress) VALUES ('a', 'q', 7, 'me', '', '', 1, 2, 0, 0, 0, 0, 0, 0, x'')",
         ] {
             database.open.writer().execute(statement).await.unwrap();
         }
@@ -141,13 +154,14 @@ mod tests {
         for _ in 0..2 {
             let database = Database::open(None, folder.path()).await.unwrap();
             let row = sqlx::query(
-                "SELECT interruptions + reached, value FROM jobs, job_meta WHERE name = 'schema'",
+                "SELECT interruptions + reached, turn, value, (SELECT COUNT(*) FROM sqlite_master WHERE name = \
+                 'jobs_by_turn') FROM jobs, job_meta WHERE job_meta.name = 'schema'",
             )
             .fetch_one(database.readers())
             .await
             .unwrap();
-            let found: (i64, String) = (row.get(0), row.get(1));
-            assert_eq!(found, (0, "2".to_owned()));
+            let found: (i64, i64, String, i64) = (row.get(0), row.get(1), row.get(2), row.get(3));
+            assert_eq!(found, (0, 7, "3".to_owned(), 0));
             database.close().await;
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use polyphony_database::{is_twice, may_pass, says_full};
 use polyphony_error::{Fault, Kind};
+use tokio::task::JoinError;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,15 @@ pub enum Error {
         /// Its own error.
         #[source]
         source: sqlx::Error,
+    },
+    /// A task of the queue did not come to its end.
+    #[error("the job queue broke off while {doing}")]
+    Broken {
+        /// What it was to do.
+        doing: &'static str,
+        /// How it ended.
+        #[source]
+        source: JoinError,
     },
     /// A file could not be read or written.
     #[error("{} could not be {doing}", path.display())]
@@ -67,6 +77,24 @@ pub enum Error {
         /// The key that says so.
         key: String,
     },
+    /// As many of this owner's wait as may.
+    #[error("{most} of your jobs wait, as many as one owner may have (jobs.owner_share of {key})")]
+    OwnerQueueFull {
+        /// How many may.
+        most: usize,
+        /// The key that it is a part of.
+        key: String,
+    },
+    /// As many of this owner's are kept as may be.
+    #[error(
+        "{most} of your jobs are kept, as many as one owner may have (jobs.owner_share of {key}); delete those that are done"
+    )]
+    OwnerTooMany {
+        /// How many may be.
+        most: usize,
+        /// The key that it is a part of.
+        key: String,
+    },
     /// As many are kept as may be.
     #[error("{most} jobs are kept, as many as may be ({key}); delete those that are done")]
     TooMany {
@@ -92,6 +120,8 @@ pub enum Error {
     Lost,
 }
 
+/// The key of what one owner may have.
+const OWNER_SHARE: &str = "jobs.owner_share";
 /// After so long there may be room again.
 const ROOM_AGAIN: Duration = Duration::from_secs(30);
 
@@ -108,6 +138,10 @@ impl Error {
             }
             Self::Database { doing, source }
         }
+    }
+
+    pub(crate) fn broken(doing: &'static str) -> impl FnOnce(JoinError) -> Self {
+        move |source| Self::Broken { doing, source }
     }
 
     /// Whether it may be otherwise in a moment, without anything being changed in what is asked.
@@ -167,6 +201,14 @@ impl From<Error> for Fault {
                 let text = format!("{error}; ask again when less waits");
                 Self::exhausted("QUEUE_FULL", key.clone(), text, Some(ROOM_AGAIN))
             }
+            Error::OwnerQueueFull { .. } => {
+                let text = format!("{error}; ask again when less of them wait");
+                Self::exhausted("OWNER_QUEUE_FULL", OWNER_SHARE, text, Some(ROOM_AGAIN))
+            }
+            Error::OwnerTooMany { .. } => {
+                let text = error.to_string();
+                Self::exhausted("OWNER_JOBS_FULL", OWNER_SHARE, text, Some(ROOM_AGAIN))
+            }
             Error::TooMany { ref key, .. } => {
                 let text = error.to_string();
                 Self::exhausted("JOBS_FULL", key.clone(), text, Some(ROOM_AGAIN))
@@ -194,6 +236,7 @@ impl From<Error> for Fault {
                 Self::unavailable("JOBS_UNAVAILABLE", text).because(error)
             }
             Error::Database { .. }
+            | Error::Broken { .. }
             | Error::File { .. }
             | Error::Damaged(_)
             | Error::NoFolder

@@ -38,6 +38,8 @@ pub(crate) struct Holding {
     reached: u64,
     /// Somebody wants it to stop.
     pub(crate) stop: bool,
+    /// Nothing else is claimed here beside it.
+    pub(crate) alone: bool,
 }
 
 /// What a holder learns with each heartbeat.
@@ -55,12 +57,13 @@ const AGAIN: Duration = Duration::from_millis(500);
 // === impl Held ===
 
 impl Held {
-    pub(crate) fn new(queue: Arc<Inner>, job: Job, token: String, payload: Vec<u8>) -> Self {
+    pub(crate) fn new(queue: Arc<Inner>, job: Job, token: String, payload: Vec<u8>, alone: bool) -> Self {
         let holding = Holding {
             token: token.clone(),
             said: None,
             reached: 0,
             stop: job.cancelling,
+            alone,
         };
         queue.holding().insert(job.id.clone(), holding);
         let claim = Claim {
@@ -104,7 +107,7 @@ impl Held {
             });
         }
         self.claim.with_holding(|holding| holding.said = Some(progress));
-        self.claim.queue.told();
+        self.claim.queue.said();
         Ok(())
     }
 
@@ -153,11 +156,14 @@ impl Held {
     /// It is done, and this came of it.
     ///
     /// # Errors
-    /// [`Error::Lost`] when somebody else has it; [`Error::TooLarge`].
+    /// [`Error::Lost`] when somebody else has it; [`Error::TooLarge`], for which the job has failed.
     pub async fn succeed(self, result: &[u8]) -> Result<Job, Error> {
         let (what, size, most) = ("the result", result.len(), self.claim.queue.terms.max_result);
+        let too_large = || Error::TooLarge { what, size, most };
         if size > most {
-            return Err(Error::TooLarge { what, size, most });
+            // It would be as large the next time.
+            self.fail(Fault::from(too_large())).await?;
+            return Err(too_large());
         }
         self.end(Ending::Succeeded, Some(result)).await
     }
@@ -230,6 +236,9 @@ impl Drop for Held {
         let mut all = queue.holding();
         if all.get(id).is_some_and(|holding| holding.token == *token) {
             all.remove(id);
+            drop(all);
+            // Somebody may wait for a job to be worked on alone.
+            queue.told();
         }
     }
 }

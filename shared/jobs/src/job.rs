@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use polyphony_error::Fault;
 
+/// The owner of what callers without a name submit, all of them together.
+pub const ANONYMOUS: &str = "anonymous";
+
 /// A job as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {

@@ -4,12 +4,12 @@ mod read;
 mod rows;
 mod submit;
 mod sweep;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use polyphony_error::Fault;
 use sqlx::AssertSqlSafe;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,8 +17,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::micros;
 use crate::database::{self, Database};
 use crate::held::Holding;
-use crate::job::{Failure, Job, Priority, State};
-use crate::rules::{Ending, Limits, Record, Refusal};
+use crate::job::{Job, Priority};
+use crate::rules::{Limits, Record, Refusal};
 use crate::{Artifacts, Clock, Error, Held, JobsConfig, SystemClock};
 
 pub use read::{Filter, Order};
@@ -40,7 +40,8 @@ pub struct Terms {
     pub service: &'static str,
     /// A job whose worker was seen to die so often is dead.
     pub max_attempts: u32,
-    /// The work is done in this process, so its vanishing counts as the death of a worker.
+    /// The work is done in this process, so its vanishing counts as the death of a worker: of each job that was held. A job
+    /// that has been counted against is worked on alone from then on, so that no more than that once is another's doing.
     pub blame_losses: bool,
     /// A job whose holder vanished so often in a row, without having come farther than one before ([`Held::reached`]), is
     /// dead. Not counted where losses are blamed. None: it is tried for ever.
@@ -48,9 +49,9 @@ pub struct Terms {
     /// What a job stands for goes on elsewhere and has to be stopped there: so one that waits and is to be cancelled goes to
     /// the front ([`Priority::High`]) and is over when its next holder says so, whatever happens to processes meanwhile.
     pub holder_stops: bool,
-    /// Jobs that wait (`max_queue`); one more is refused.
+    /// Jobs that wait (`max_queue`); one more is refused. One owner may have a part of it ([`JobsConfig::owner_share`]).
     pub max_queue: usize,
-    /// Jobs that are kept, whatever their state (`max_operations`); one more is refused.
+    /// Jobs that are kept, whatever their state (`max_operations`); one more is refused. Likewise.
     pub max_kept: usize,
     /// How long a job is kept when it is over. None: until it is deleted.
     pub retention: Option<Duration>,
@@ -69,12 +70,15 @@ pub(crate) struct Inner {
     database: Database,
     pub(crate) terms: Terms,
     limits: Limits,
+    owner_share: f64,
     clock: Arc<dyn Clock>,
     artifacts: Artifacts,
     /// The jobs that are held in this process.
     holding: Mutex<HashMap<String, Holding>>,
     /// Counts changes.
     changes: watch::Sender<u64>,
+    /// Counts what holders say, which is far more often and of interest to few.
+    said: watch::Sender<u64>,
 }
 
 /// The most that a job may say of its progress.
@@ -118,10 +122,12 @@ impl Queue {
                 database,
                 terms,
                 limits,
+                owner_share: config.owner_share,
                 clock,
                 artifacts,
                 holding: Mutex::default(),
                 changes: watch::Sender::new(0),
+                said: watch::Sender::new(0),
             }),
             _keeper: None,
         };
@@ -144,7 +150,8 @@ impl Queue {
         self.inner.limits.lease
     }
 
-    /// Takes the job whose turn it is, if one waits.
+    /// Takes the job whose turn it is, if one waits: of the highest priority; among equals owners take turns. None as well
+    /// while one is to be worked on alone and others are at work here ([`Terms::blame_losses`]).
     ///
     /// # Errors
     /// When the database fails.
@@ -174,7 +181,7 @@ impl Queue {
         drop(tokio::time::timeout(look, changes.changed()).await);
     }
 
-    /// Counts changes; whoever has it can wait for the next without missing one.
+    /// Counts changes, what holders say besides; whoever has it can wait for the next without missing one.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
     }
@@ -227,6 +234,14 @@ impl Inner {
 
     pub(crate) fn told(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn said(&self) {
+        self.said.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn hear(&self) -> watch::Receiver<u64> {
+        self.said.subscribe()
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
@@ -297,43 +312,6 @@ impl Inner {
         }
         self.told();
         Ok(job)
-    }
-
-    async fn claim(self: &Arc<Self>, least: Priority) -> Result<Option<Held>, Error> {
-        let claiming = || Error::database("claiming a job");
-        let (token, now) = (uuid::Uuid::new_v4().simple().to_string(), self.now());
-        let mut writing = self.database.begin().await?;
-        let statement = format!(
-            "SELECT {} FROM jobs WHERE queue = $1 AND state = $2 AND (deadline IS NULL OR deadline > $3) \
-             AND priority >= $4 ORDER BY priority DESC, number LIMIT 1{}",
-            rows::COLUMNS,
-            self.database.for_update_unless_kept()
-        );
-        let row = sqlx::query(AssertSqlSafe(statement))
-            .bind(self.terms.service)
-            .bind(State::Queued.number())
-            .bind(now)
-            .bind(least.number())
-            .fetch_optional(&mut *writing)
-            .await
-            .map_err(claiming())?;
-        let Some(row) = row else { return Ok(None) };
-        let (mut job, mut record) = (rows::job(&row)?, rows::record(&row)?);
-        record.claim(&token, now, &self.limits).map_err(Error::from)?;
-        let payload = rows::content(&mut *writing, "job_payloads", &job.id).await?;
-        if payload.is_none() {
-            // Without this it would be the first in turn for ever.
-            let error = Error::Damaged(format!("job {} has no payload", job.id));
-            tracing::error!(%error, "a job that waits cannot be done");
-            let ending = Ending::Failed(Failure::from(Fault::internal(error)));
-            record.end(&token, ending, now, &self.limits)?;
-        }
-        rows::write(&mut writing, &mut job, &record, now).await?;
-        // Known here before it is told: who cancels it from now on finds it.
-        let held = payload.map(|payload| Held::new(Arc::clone(self), job, token, payload));
-        writing.commit().await.map_err(claiming())?;
-        self.told();
-        Ok(held)
     }
 
     async fn payload(&self, id: &str) -> Result<Vec<u8>, Error> {

@@ -56,7 +56,7 @@ pub struct Limits {
     pub lease: Duration,
     /// A job with so many strikes is dead.
     pub max_attempts: u32,
-    /// A holder that vanishes is a strike.
+    /// A holder that vanishes is a strike. One may be another's doing, so jobs that have one are worked on alone.
     pub blame_losses: bool,
     /// A job with so many interruptions is dead. None: there may be any number.
     pub max_interruptions: Option<u32>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::Error;
 use crate::job::Job;
@@ -15,6 +16,8 @@ pub struct Watch {
     queue: Arc<Inner>,
     id: String,
     changes: watch::Receiver<u64>,
+    /// What holders say, which concerns those alone that are held.
+    said: watch::Receiver<u64>,
     last: Option<Job>,
 }
 
@@ -27,11 +30,12 @@ const REPEAT: Duration = Duration::from_secs(60);
 
 impl Watch {
     pub(crate) fn new(queue: Arc<Inner>, id: String) -> Self {
-        let changes = queue.subscribe();
+        let (changes, said) = (queue.subscribe(), queue.hear());
         Self {
             queue,
             id,
             changes,
+            said,
             last: None,
         }
     }
@@ -48,13 +52,19 @@ impl Watch {
         let repeat = tokio::time::Instant::now() + REPEAT;
         loop {
             self.changes.borrow_and_update();
+            self.said.borrow_and_update();
             let job = self.queue.job(&self.id).await?;
+            let is_held = job.state.is_held();
             let news = self.last.as_ref().is_none_or(|last| is_news(last, &job));
             if news || tokio::time::Instant::now() >= repeat {
                 self.last = Some(job.clone());
                 return Ok(Some(job));
             }
-            drop(tokio::time::timeout(LOOK, self.changes.changed()).await);
+            tokio::select! {
+                _ = self.changes.changed() => {}
+                _ = self.said.changed(), if is_held => {}
+                () = sleep(LOOK) => {}
+            }
         }
     }
 }

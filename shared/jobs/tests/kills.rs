@@ -47,8 +47,7 @@ async fn child() {
         .await
         .expect("opens");
     let log = folder.join("done");
-    let lanes = if blame { 1 } else { 2 };
-    let workers = (0..lanes).map(|_| tokio::spawn(work(queue.clone(), log.clone(), blame)));
+    let workers = (0..2).map(|_| tokio::spawn(work(queue.clone(), log.clone(), blame)));
     for worker in workers.collect::<Vec<_>>() {
         worker.await.expect("works");
     }

@@ -214,8 +214,14 @@ async fn a_watcher_hears_each_state_and_then_the_end() {
     assert_eq!(next().await.expect("news").state, State::Loading);
     held.advance(State::Running).await.expect("held");
     assert_eq!(next().await.expect("news").state, State::Running);
+    let mut changes = queue.changes();
+    changes.borrow_and_update();
     held.say(b"half".to_vec()).expect("short");
     assert_eq!(next().await.expect("news").progress, b"half");
+    assert!(
+        !changes.has_changed().expect("the queue lives"),
+        "nobody who waits is woken for it"
+    );
     held.succeed(b"whole").await.expect("held");
     let last = next().await.expect("news");
     assert_eq!(
@@ -389,10 +395,15 @@ async fn one_too_many_and_too_much_are_refused_and_leave_nothing() {
     let second = queue.claim().await.expect("works").expect("one waits");
     let fault = Fault::from(queue.submit(job(1)).await.expect_err("full"));
     assert_eq!(fault.reason, "JOBS_FULL");
+    let too_large = held.job().id.clone();
     assert!(matches!(
         held.succeed(&[0; 1_001]).await,
         Err(Error::TooLarge { .. })
     ));
+    let failed = queue.get(&too_large, ME).await.expect("known");
+    assert_eq!(failed.state, State::Failed, "it is not done again to be as large");
+    let status = failed.failure.expect("a cause").status;
+    assert!(String::from_utf8_lossy(&status).contains("JOB_TOO_LARGE"));
     second.succeed(b"").await.expect("held");
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polyphony_config::{ByteSize, HumanDuration};
-use polyphony_jobs::{Clock, Job, JobsConfig, ManualClock, NewJob, Queue, Terms};
+use polyphony_jobs::{Clock, Held, Job, JobsConfig, ManualClock, NewJob, Queue, Terms};
 
 pub(crate) const ME: &[&str] = &["anonymous"];
 
@@ -20,6 +20,7 @@ pub(crate) fn config(folder: &Path) -> JobsConfig {
         url: url.map(Into::into),
         lease: HumanDuration::from_secs(2),
         min_free: ByteSize::mib(1),
+        ..JobsConfig::default()
     }
 }
 
@@ -69,6 +70,15 @@ pub(crate) async fn open(folder: &Path, terms: Terms) -> (Queue, Arc<ManualClock
 }
 
 pub(crate) async fn submit(queue: &Queue, payload: &str) -> Job {
-    let new = NewJob::new("anonymous", payload.as_bytes().to_vec());
+    submit_of(queue, "anonymous", payload).await
+}
+
+pub(crate) async fn submit_of(queue: &Queue, owner: &str, payload: &str) -> Job {
+    let new = NewJob::new(owner, payload.as_bytes().to_vec());
     queue.submit(new).await.expect("room").job
+}
+
+/// The next job in turn.
+pub(crate) async fn claim(queue: &Queue) -> Held {
+    queue.claim().await.expect("works").expect("one waits")
 }

@@ -126,7 +126,8 @@ async fn a_method_that_waits_is_told_and_the_process_is_ready() {
     let worker = server.readiness.guard("a.B/Make", "the worker");
     let (status, _, body) = server.get("/readyz").await;
     let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-    let told = serde_json::json!({"ready": true, "awaiting": [], "methods_awaiting": ["a.B/Make: the worker"]});
+    let told =
+        serde_json::json!({"ready": true, "awaiting": [], "methods_awaiting": ["a.B/Make: the worker"]});
     assert_eq!((status, body), (200, told));
     drop(worker);
     assert!(server.get("/readyz").await.2.contains("\"methods_awaiting\":[]"));

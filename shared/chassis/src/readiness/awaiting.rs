@@ -68,7 +68,12 @@ mod tests {
             let lacks = asked.lock().expect("whole").clone();
             async move { lacks.map_or(Ok(()), Err) }
         };
-        let following = follow(readiness.clone(), "a/Make".to_owned(), "the worker".to_owned(), ready);
+        let following = follow(
+            readiness.clone(),
+            "a/Make".to_owned(),
+            "the worker".to_owned(),
+            ready,
+        );
         let following = tokio::spawn(following);
         for lack in [None, Some("it died"), Some("it does not start"), None] {
             *lacks.lock().expect("whole") = lack.map(str::to_owned);

@@ -1,13 +1,11 @@
-//! Asking about jobs: one, a page of them, and who waits before whom.
+//! Asking about jobs: one, or a page of them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
 
 use super::{Inner, Queue, rows};
-use crate::clock::micros;
-use crate::job::{Job, Place, State};
+use crate::job::{Job, State};
 use crate::{Error, Watch};
 
 /// Which jobs to list.
@@ -135,22 +133,6 @@ impl Queue {
         Ok(jobs)
     }
 
-    /// How many wait.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn depth(&self) -> Result<u32, Error> {
-        self.inner.waiting("", &[]).await.map(|(count, _, _)| count)
-    }
-
-    /// The place that a job of this priority would get now.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn place_of_next(&self, priority: crate::Priority) -> Result<Place, Error> {
-        self.inner.place(priority.number(), i64::MAX).await
-    }
-
     /// How a job of one of these owners is now, then each change until it is over.
     ///
     /// # Errors
@@ -170,7 +152,7 @@ impl Inner {
         // Of before as well: a holder that lets go while the row is read takes along what it said since its heartbeat.
         let before = self.holding().get(id).and_then(|holding| holding.said.clone());
         let statement = format!(
-            "SELECT {}, number FROM jobs WHERE queue = $1 AND id = $2",
+            "SELECT {}, turn, number FROM jobs WHERE queue = $1 AND id = $2",
             rows::COLUMNS
         );
         let row = sqlx::query(AssertSqlSafe(statement))
@@ -182,8 +164,8 @@ impl Inner {
             .ok_or_else(|| Error::Unknown(id.to_owned()))?;
         let mut job = rows::job(&row)?;
         if job.state == State::Queued {
-            let number: i64 = rows::get(&row, "number")?;
-            job.place = Some(self.place(job.priority.number(), number).await?);
+            let (turn, number) = (rows::get(&row, "turn")?, rows::get(&row, "number")?);
+            job.place = Some(self.place(job.priority.number(), turn, number).await?);
         } else if job.state.is_held()
             && let Some(said) = match self.holding().get(id) {
                 Some(holding) => holding.said.clone(),
@@ -193,63 +175,5 @@ impl Inner {
             job.progress = said;
         }
         Ok(job)
-    }
-
-    /// The place of a job with this priority and number.
-    async fn place(&self, priority: i64, number: i64) -> Result<Place, Error> {
-        let before = " AND (priority > $2 OR (priority = $2 AND number < $3))";
-        let (position, cost, unknown) = self.waiting(before, &[priority, number]).await?;
-        let (depth, _, _) = self.waiting("", &[]).await?;
-        let (left, unknown_left) = self.left().await?;
-        let lanes = u32::try_from(self.terms.lanes.max(1)).unwrap_or(u32::MAX);
-        let known = unknown == 0 && !unknown_left;
-        Ok(Place {
-            position,
-            depth,
-            ahead: known.then(|| (cost + left) / lanes),
-        })
-    }
-
-    /// How many wait, what they cost, and how many of them do not say.
-    async fn waiting(&self, which: &'static str, numbers: &[i64]) -> Result<(u32, Duration, i64), Error> {
-        let counting = || Error::database("counting who waits");
-        // A sum of whole numbers is NUMERIC to PostgreSQL, which is another type.
-        let statement = format!(
-            "SELECT COUNT(*) AS many, CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost, \
-             CAST(COALESCE(SUM(CASE WHEN cost = 0 THEN 1 ELSE 0 END), 0) AS BIGINT) AS unknown \
-             FROM jobs WHERE queue = $1 AND state = 1{which}"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(self.terms.service);
-        for number in numbers {
-            query = query.bind(*number);
-        }
-        let row = query
-            .fetch_one(self.database.readers())
-            .await
-            .map_err(counting())?;
-        let many: i64 = row.try_get("many").map_err(counting())?;
-        let cost: i64 = row.try_get("cost").map_err(counting())?;
-        let unknown: i64 = row.try_get("unknown").map_err(counting())?;
-        let cost = Duration::from_micros(u64::try_from(cost).unwrap_or_default());
-        Ok((u32::try_from(many).unwrap_or(u32::MAX), cost, unknown))
-    }
-
-    /// What those at work are still expected to take, and whether one of them does not say.
-    async fn left(&self) -> Result<(Duration, bool), Error> {
-        let held = sqlx::query("SELECT cost, started FROM jobs WHERE queue = $1 AND state IN (2, 3)")
-            .bind(self.terms.service)
-            .fetch_all(self.database.readers())
-            .await
-            .map_err(Error::database("counting who works"))?;
-        let (now, mut left, mut unknown) = (micros(self.clock.now()), Duration::ZERO, false);
-        for row in &held {
-            let cost: i64 = rows::get(row, "cost")?;
-            let started: Option<i64> = rows::get(row, "started")?;
-            unknown |= cost == 0;
-            let spent = started.map_or(0, |started| now.saturating_sub(started));
-            let rest = u64::try_from(cost.saturating_sub(spent)).unwrap_or_default();
-            left += Duration::from_micros(rest);
-        }
-        Ok((left, unknown))
     }
 }

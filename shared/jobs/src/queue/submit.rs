@@ -6,9 +6,9 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 use tokio::task;
 use uuid::Uuid;
 
-use super::{Inner, MOST_PROGRESS, Queue, rows};
+use super::{Inner, MOST_PROGRESS, Queue, Terms, rows};
 use crate::Error;
-use crate::job::{Job, NewJob, State};
+use crate::job::{ANONYMOUS, Job, NewJob, State};
 
 /// A job that is in the queue.
 #[derive(Debug, Clone)]
@@ -17,6 +17,12 @@ pub struct Submitted {
     pub job: Job,
     /// It was there already, by its `request_id`.
     pub known: bool,
+}
+
+/// How many there are, and how many of them are one owner's.
+struct Count {
+    all: usize,
+    own: usize,
 }
 
 /// A job that was submitted before, and the digest of its fingerprint.
@@ -44,7 +50,8 @@ impl Queue {
     /// Takes a job in, or finds the one of the same `request_id` and owner. When it returns, the job is on the disk.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::QueueFull`], [`Error::TooMany`], [`Error::TooLarge`], [`Error::RequestReused`].
+    /// [`Error::Full`], [`Error::QueueFull`], [`Error::TooMany`], [`Error::OwnerQueueFull`], [`Error::OwnerTooMany`],
+    /// [`Error::TooLarge`], [`Error::RequestReused`].
     pub async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
         let inner = &self.inner;
         fits("the request", new.payload.len(), inner.terms.max_payload)?;
@@ -59,7 +66,7 @@ impl Queue {
                 submitted => submitted,
             }
         });
-        submitted.await.map_err(|_| Error::Lost)?
+        submitted.await.map_err(Error::broken("taking a job in"))?
     }
 
     /// The job that this owner submitted before with this `request_id`, as long as it is kept: for who would have to do or to
@@ -82,15 +89,14 @@ impl Queue {
     /// one, and better does not if this is refused. What is asked for later may still be.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::QueueFull`], [`Error::TooMany`].
+    /// [`Error::Full`], [`Error::QueueFull`], [`Error::TooMany`], [`Error::OwnerQueueFull`], [`Error::OwnerTooMany`].
     pub async fn admits(&self, owner: &str, request_id: &str) -> Result<(), Error> {
         let inner = &self.inner;
         let mut reading = inner.reading().await?;
         if inner.known(&mut reading, owner, request_id).await?.is_some() {
             return Ok(());
         }
-        inner.check_queue(&mut reading).await?;
-        inner.check_kept(&mut reading).await?;
+        inner.check_limits(&mut reading, owner).await?;
         drop(reading);
         self.check_room().await
     }
@@ -102,7 +108,7 @@ impl Queue {
     pub async fn check_room(&self) -> Result<(), Error> {
         let artifacts = self.inner.artifacts.clone();
         let room = task::spawn_blocking(move || artifacts.check_room());
-        room.await.map_err(|_| Error::Lost)?
+        room.await.map_err(Error::broken("looking for room"))?
     }
 }
 
@@ -118,8 +124,7 @@ impl Inner {
                 known: true,
             });
         }
-        self.check_queue(&mut writing).await?;
-        self.check_kept(&mut writing).await?;
+        self.check_limits(&mut writing, &new.owner).await?;
         let row = sqlx::query("UPDATE job_counters SET next = next + 1 WHERE name = 'job' RETURNING next")
             .fetch_one(&mut *writing)
             .await
@@ -127,12 +132,14 @@ impl Inner {
         let number: i64 = row.try_get(0).map_err(submitting())?;
         // In the order of submission; and nobody guesses another's.
         let id = format!("{number:012x}{}", &Uuid::new_v4().simple().to_string()[..16]);
+        let priority = new.priority.number();
+        let turn = self.next_turn(&mut writing, &new.owner, priority, number).await?;
         let now = self.now();
         let after = |span: std::time::Duration| now.saturating_add(micros_of(span));
         sqlx::query(
             "INSERT INTO jobs (id, queue, number, owner, request, fingerprint, label, state, priority, attempts, \
-             strikes, cancelling, cost, created, updated, deadline, progress) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10, $11, $12, $13, $14)",
+             strikes, cancelling, cost, created, updated, deadline, progress, turn) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10, $11, $12, $13, $14, $15)",
         )
         .bind(id.clone())
         .bind(self.terms.service)
@@ -142,12 +149,13 @@ impl Inner {
         .bind(digest(&new.fingerprint))
         .bind(new.label.clone())
         .bind(State::Queued.number())
-        .bind(new.priority.number())
+        .bind(priority)
         .bind(micros_of(new.cost))
         .bind(now)
         .bind(now)
         .bind(new.deadline.map(after))
         .bind(new.progress.clone())
+        .bind(turn)
         .execute(&mut *writing)
         .await
         .map_err(submitting())?;
@@ -158,7 +166,7 @@ impl Inner {
         Ok(Submitted { job, known: false })
     }
 
-    async fn reading(&self) -> Result<PoolConnection<Any>, Error> {
+    pub(super) async fn reading(&self) -> Result<PoolConnection<Any>, Error> {
         let reading = self.database.readers().acquire().await;
         reading.map_err(Error::database("beginning to read"))
     }
@@ -191,35 +199,71 @@ impl Inner {
         }))
     }
 
-    async fn check_queue(&self, writing: &mut AnyConnection) -> Result<(), Error> {
-        let most = self.terms.max_queue;
-        let waiting = "SELECT COUNT(*) FROM jobs WHERE queue = $1 AND state = 1";
-        if self.count(writing, waiting).await? >= most {
-            let key = format!("{}.max_queue", self.terms.service);
+    /// Whether one more may wait and be kept, of this owner and in all.
+    async fn check_limits(&self, reading: &mut AnyConnection, owner: &str) -> Result<(), Error> {
+        let Terms {
+            service,
+            max_queue,
+            max_kept,
+            ..
+        } = self.terms;
+        let key = |name: &str| format!("{service}.{name}");
+        let waiting = self.count(&mut *reading, " AND state = 1", owner).await?;
+        let most = self.share(max_queue, owner);
+        if waiting.own >= most && most < max_queue {
+            let key = key("max_queue");
+            return Err(Error::OwnerQueueFull { most, key });
+        }
+        if waiting.all >= max_queue {
+            let (most, key) = (max_queue, key("max_queue"));
             return Err(Error::QueueFull { most, key });
         }
-        Ok(())
-    }
-
-    async fn check_kept(&self, writing: &mut AnyConnection) -> Result<(), Error> {
-        let most = self.terms.max_kept;
-        let kept = "SELECT COUNT(*) FROM jobs WHERE queue = $1";
-        if self.count(writing, kept).await? >= most {
-            let key = format!("{}.max_operations", self.terms.service);
+        let kept = self.count(&mut *reading, "", owner).await?;
+        let most = self.share(max_kept, owner);
+        if kept.own >= most && most < max_kept {
+            let key = key("max_operations");
+            return Err(Error::OwnerTooMany { most, key });
+        }
+        if kept.all >= max_kept {
+            let (most, key) = (max_kept, key("max_operations"));
             return Err(Error::TooMany { most, key });
         }
         Ok(())
     }
 
-    async fn count(&self, reading: &mut AnyConnection, statement: &'static str) -> Result<usize, Error> {
+    /// What one owner may take of a limit.
+    fn share(&self, most: usize, owner: &str) -> usize {
+        // They stand for all who have no name, and where one has none, nobody has.
+        if owner == ANONYMOUS {
+            return most;
+        }
+        ((most as f64 * self.owner_share).ceil() as usize).max(1)
+    }
+
+    async fn count(
+        &self,
+        reading: &mut AnyConnection,
+        which: &'static str,
+        owner: &str,
+    ) -> Result<Count, Error> {
         let counting = || Error::database("counting jobs");
-        let row = sqlx::query(statement)
+        let statement = format!(
+            "SELECT COUNT(*) AS many, COUNT(CASE WHEN owner = $2 THEN 1 END) AS own FROM jobs WHERE queue = $1{which}"
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
             .bind(self.terms.service)
+            .bind(owner.to_owned())
             .fetch_one(reading)
             .await
             .map_err(counting())?;
-        let count: i64 = row.try_get(0).map_err(counting())?;
-        Ok(usize::try_from(count).unwrap_or_default())
+        let count = |name| -> Result<usize, Error> {
+            let count: i64 = row.try_get(name).map_err(counting())?;
+            Ok(usize::try_from(count).unwrap_or_default())
+        };
+        Ok(Count {
+            all: count("many")?,
+            own: count("own")?,
+        })
     }
 
     async fn row_of(&self, reading: &mut AnyConnection, id: &str) -> Result<Job, Error> {

@@ -55,7 +55,8 @@ impl Inner {
         let due = "SELECT id FROM jobs WHERE queue = $1 AND \
                    ((state IN (2, 3) AND lease < $2) OR (state = 1 AND deadline <= $2))";
         let lapsed = self.lapse(due, false).await?;
-        let old = "SELECT id FROM jobs WHERE queue = $1 AND state > 3 AND expires <= $2";
+        // What is not over has none.
+        let old = "SELECT id FROM jobs WHERE queue = $1 AND expires <= $2";
         let old = self.ids(old).await?;
         if !old.is_empty() {
             self.forget(&old).await?;
@@ -75,6 +76,8 @@ impl Inner {
             };
             match self.change(id, None, rule).await {
                 Ok(_) | Err(Error::Unknown(_)) => {}
+                // The others are not to wait for it.
+                Err(error @ Error::Damaged(_)) => tracing::error!(job = id, %error, "a job cannot be read"),
                 Err(error) => return Err(error),
             }
         }

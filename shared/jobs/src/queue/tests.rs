@@ -1,7 +1,9 @@
 //! What only shows from within: rows that are gone, and who waits while something happens.
 
+use sqlx::Row;
+
 use super::*;
-use crate::job::NewJob;
+use crate::job::{NewJob, State};
 
 fn terms() -> Terms {
     Terms {
@@ -52,6 +54,33 @@ async fn a_job_whose_payload_is_gone_fails_and_those_behind_it_are_done() {
     assert!(failed.failure.is_some() && failed.ended.is_some());
     let next = queue.claim().await.expect("works").expect("one waits");
     assert_eq!(next.payload(), b"y");
+}
+
+#[tokio::test]
+async fn a_claim_and_a_turn_cost_the_same_however_many_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path()).await;
+    for (statement, index) in [
+        (queue.inner.next_in_turn(), "jobs_in_turn"),
+        (Inner::turn_of_next(), "jobs_by_owner_in_turn"),
+    ] {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+            .bind("test")
+            .bind(0_i64)
+            .bind(0_i64)
+            .fetch_all(queue.inner.database.readers())
+            .await
+            .expect("works");
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let looks = |step: &&String| step.contains(" jobs");
+        assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
+        // Nothing is sorted, and what is looked up is in the order of an index.
+        assert!(
+            plan.iter().filter(looks).all(|step| step.starts_with("SEARCH")),
+            "{plan:?}"
+        );
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
+    }
 }
 
 #[tokio::test]
