@@ -267,7 +267,10 @@ impl Inner {
     async fn make_next(&self, stop: &CancellationToken) -> Wait {
         // With a full disk every job would fail as well.
         if let Err(error) = self.queue.check_room().await {
-            tracing::warn!(error = %polyphony_error::chain(&error), "videos wait for room on the disk");
+            if self.queue.depth().await.is_ok_and(|depth| depth > 0) {
+                tracing::warn!(error = %polyphony_error::chain(&error), "videos wait for room on the disk");
+            }
+            self.workshop.rest(&self.models).await;
             return Wait::Pause(ROOM_LOOKED_FOR);
         }
         match self.queue.claim().await {

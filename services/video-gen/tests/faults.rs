@@ -83,7 +83,8 @@ async fn cancelling_returns_when_the_device_is_free_which_is_within_a_step() {
     assert_eq!(gone.video.expect("a video").state(), JobState::Cancelled);
     // A step takes 100 ms.
     assert!(took < Duration::from_secs(1), "{took:?}");
-    let again = served.cancel(&running.name)
+    let again = served
+        .cancel(&running.name)
         .await
         .expect("a second call does nothing");
     assert_eq!(again.video.expect("a video").state(), JobState::Cancelled);
@@ -310,4 +311,59 @@ async fn weights_that_went_while_a_video_waited_are_named_and_no_worker_is_blame
         error.code != i32::from(Code::Internal) && error.message.contains("wan2.1-t2v-1.3b"),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn videos_wait_for_room_on_the_disk() {
+    let mut served = serve(&[]).await;
+    let first = served.generate("slow one").await;
+    let second = served.generate("two").await;
+    served.until(&first.name, JobState::Running).await;
+    let folder = served.stop().await;
+    // There is never so much.
+    let mut served = serve_in(folder, &["jobs.min_free=1000TiB"]).await;
+    let refused = served.refused(request("three")).await;
+    assert_eq!(reason(&refused), "DISK_FULL");
+    let waits = eventually_some(PATIENCE, "what waits", async || {
+        let video = served.get(&first.name).await;
+        (video.state() == JobState::Queued).then_some(video)
+    });
+    assert_eq!(waits.await.attempts, 1, "it is not begun anew");
+    let folder = served.stop().await;
+    let mut served = serve_in(folder, &[]).await;
+    for name in [&first.name, &second.name] {
+        assert_eq!(served.ended(name).await.state(), JobState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_whole_is_not_sent_as_if_it_were() {
+    let mut served = serve(&[]).await;
+    let made = served.generate("a cat").await;
+    served.ended(&made.name).await;
+    let id = made.name.strip_prefix("videos/").expect("a name");
+    let path = served
+        .folder
+        .path()
+        .join("jobs/video-gen/artifacts")
+        .join(id)
+        .join("video.mp4");
+    let whole = std::fs::read(&path).expect("there");
+    let download = pb::DownloadVideoRequest {
+        name: made.name.clone(),
+        ..pb::DownloadVideoRequest::default()
+    };
+    let mut refused = async || {
+        let refused = served.client.download_video(download.clone()).await;
+        refused.map(drop).expect_err("not whole")
+    };
+    std::fs::write(&path, &whole[..1_000]).expect("written");
+    assert_eq!(reason(&refused().await), "VIDEO_FILE_LOST");
+    std::fs::remove_file(&path).expect("deleted");
+    let lost = refused().await;
+    assert_eq!(
+        (lost.code(), reason(&lost).as_str()),
+        (Code::Internal, "VIDEO_FILE_LOST")
+    );
+    assert!(lost.message().contains("jobs.data_dir"), "{}", lost.message());
 }

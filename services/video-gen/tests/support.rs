@@ -134,7 +134,10 @@ impl Served {
         self.begin(request).await.expect_err("refused")
     }
 
-    pub(crate) async fn estimate(&mut self, spec: pb::VideoSpec) -> Result<pb::EstimateVideoResponse, Status> {
+    pub(crate) async fn estimate(
+        &mut self,
+        spec: pb::VideoSpec,
+    ) -> Result<pb::EstimateVideoResponse, Status> {
         let request = pb::EstimateVideoRequest { spec: Some(spec) };
         Ok(self.client.estimate_video(request).await?.into_inner())
     }
@@ -147,7 +150,11 @@ impl Served {
     }
 
     pub(crate) async fn list(&mut self, request: pb::ListVideosRequest) -> pb::ListVideosResponse {
-        self.client.list_videos(request).await.expect("listed").into_inner()
+        self.client
+            .list_videos(request)
+            .await
+            .expect("listed")
+            .into_inner()
     }
 
     pub(crate) async fn queue(&mut self) -> pb::GetQueueResponse {

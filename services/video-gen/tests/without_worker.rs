@@ -53,12 +53,26 @@ async fn all_but_making_goes_on_without_a_worker_and_what_waits_is_made_when_the
         (refused.code(), reason(&refused).as_str()),
         (Code::FailedPrecondition, "VIDEO_WORKER_MISSING")
     );
-    assert!(refused.message().contains("`make video` installs it"), "{}", refused.message());
-    let refused = served.estimate(spec("a dog")).await.expect_err("an unknown device");
+    assert!(
+        refused.message().contains("`make video` installs it"),
+        "{}",
+        refused.message()
+    );
+    let refused = served
+        .estimate(spec("a dog"))
+        .await
+        .expect_err("an unknown device");
     assert_eq!(reason(&refused), "VIDEO_WORKER_MISSING");
     let refused = served.refused(request("")).await;
-    assert_eq!(refused.code(), Code::InvalidArgument, "what is wrong is said first");
-    let told = served.client.get_capabilities(pb::GetCapabilitiesRequest {}).await;
+    assert_eq!(
+        refused.code(),
+        Code::InvalidArgument,
+        "what is wrong is said first"
+    );
+    let told = served
+        .client
+        .get_capabilities(pb::GetCapabilitiesRequest {})
+        .await;
     let told = told.expect("told").into_inner();
     assert!(told.models.is_empty(), "none can be asked for");
     let lacks = told.unavailable_models[0].degraded.as_ref().expect("why");
@@ -105,7 +119,10 @@ async fn a_worker_that_does_not_start_is_told_at_once_and_not_tried_by_each_call
             (Code::Unavailable, "VIDEO_WORKER_BROKEN")
         );
         let told = refused.message();
-        assert!(told.contains("no such driver") && told.contains("`make video`"), "{told}");
+        assert!(
+            told.contains("no such driver") && told.contains("`make video`"),
+            "{told}"
+        );
         assert!(refused.get_error_details().retry_info().is_some());
     }
     // One caller tried it, and whoever makes what waits may have.

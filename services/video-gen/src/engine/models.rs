@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use polyphony_error::Fault;
 use polyphony_models::{
     BoxError, Lease, Loaded, ModelRef, Presence, Residency, Residents, Spec, State, Store,
 };
 use polyphony_video_worker::catalogue::{self, Model};
 use polyphony_video_worker::estimate::weights_bytes;
-use polyphony_video_worker::protocol::{DummySize, Order, Precision, Weights};
+use polyphony_video_worker::protocol::{DummySize, FailureKind, Order, Precision, Weights};
 use tokio::runtime::Handle;
 use tokio::task;
 
@@ -138,7 +139,7 @@ impl Models {
             Ok(Some((Weights::Folder { path: dir }, format!("sha256:{digest}"))))
         };
         let looked = task::spawn_blocking(look).await;
-        Ok(looked.map_err(|error| Error::Died(error.to_string()))??)
+        Ok(looked.map_err(Fault::internal)??)
     }
 
     /// Whether the model of an order is in memory now.
@@ -182,7 +183,13 @@ impl Models {
     /// # Errors
     /// When it cannot be loaded.
     pub(super) async fn acquire(&self, order: &Order) -> Result<InUse, Error> {
-        let missing = || Error::Died(format!("{} is no model of this worker", order.model));
+        let missing = || Error::Refused {
+            kind: FailureKind::UnknownModel,
+            message: format!(
+                "{} is no model of this version, which the queue is older than",
+                order.model
+            ),
+        };
         let residency = self.residency(order).ok_or_else(missing)?;
         let began = Instant::now();
         loop {

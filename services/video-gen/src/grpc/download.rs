@@ -1,7 +1,7 @@
 //! `DownloadVideo`: a file in pieces, from any offset.
 
 use std::collections::HashMap;
-use std::io::SeekFrom;
+use std::io::{self, SeekFrom};
 use std::path::Path;
 use std::pin::Pin;
 
@@ -51,7 +51,7 @@ pub(super) async fn open(
         let details = ErrorDetails::with_error_info("OFFSET_BEHIND_END", DOMAIN, HashMap::new());
         return Err(Status::with_error_details(Code::OutOfRange, text, details));
     }
-    let mut file = File::open(path).await.map_err(Fault::internal)?;
+    let mut file = opened(path, total).await?;
     file.seek(SeekFrom::Start(start)).await.map_err(Fault::internal)?;
     let sending = Sending {
         file,
@@ -64,6 +64,24 @@ pub(super) async fn open(
         let piece = sending.next().await.map_err(Fault::internal)?;
         Ok(piece.map(|piece| (piece, sending)))
     })))
+}
+
+/// The file, whole.
+async fn opened(path: &Path, total: u64) -> Result<File, Fault> {
+    let lost = |error: io::Error| {
+        let text = "the file of this video is not whole on the disk of this server; servers that share a queue have to share \
+                    jobs.data_dir, and else it has to be made anew";
+        Fault::new(Kind::Internal, "VIDEO_FILE_LOST", text).because(error)
+    };
+    let file = File::open(path).await.map_err(lost)?;
+    let length = file.metadata().await.map_err(lost)?.len();
+    if length != total {
+        return Err(lost(io::Error::other(format!(
+            "{} has {length} of {total} bytes",
+            path.display()
+        ))));
+    }
+    Ok(file)
 }
 
 // === impl Sending ===
