@@ -15,14 +15,14 @@ fn blaming() -> Terms {
     }
 }
 
-/// The process is no more, with all that it held; the next one finds what it left.
-async fn lost(folder: &Path, queue: Queue, held: Vec<Held>) -> Queue {
+/// The process is no more, the so manieth, with all that it held; the next one finds what it left.
+async fn lost(folder: &Path, queue: Queue, held: Vec<Held>, time: u32) -> Queue {
     drop(held);
     queue.close().await;
     drop(queue);
     let (queue, clock) = open(folder, blaming()).await;
-    // A database that is shared has to wait for the lease.
-    clock.advance(Duration::from_secs(3));
+    // A database that is shared has to wait for the lease; and the clock of each process begins at the same moment.
+    clock.advance(Duration::from_secs(3) * time);
     queue.sweep().await.expect("works");
     queue
 }
@@ -54,7 +54,7 @@ async fn a_poisoned_job_is_dead_and_those_beside_it_are_done() {
         }
         if held.iter().any(|held| held.payload() == b"poison") {
             deaths += 1;
-            queue = lost(folder.path(), queue, held).await;
+            queue = lost(folder.path(), queue, held, deaths).await;
             if deaths == 1 {
                 assert_eq!(
                     strikes(&queue, &jobs).await,
@@ -83,7 +83,7 @@ async fn a_suspect_is_worked_on_alone_and_in_its_turn() {
     let (queue, _) = open(folder.path(), blaming()).await;
     submit(&queue, "suspect").await;
     let held = claim(&queue).await;
-    let queue = lost(folder.path(), queue, vec![held]).await;
+    let queue = lost(folder.path(), queue, vec![held], 1).await;
     submit(&queue, "fresh").await;
     let suspect = claim(&queue).await;
     assert_eq!((suspect.payload(), suspect.job().strikes), (&b"suspect"[..], 1));
@@ -95,7 +95,7 @@ async fn a_suspect_is_worked_on_alone_and_in_its_turn() {
     submit(&queue, "fresh too").await;
     let again = claim(&queue).await;
     assert_eq!(again.payload(), b"suspect");
-    let queue = lost(folder.path(), queue, vec![again]).await;
+    let queue = lost(folder.path(), queue, vec![again], 2).await;
     drop(changes);
     let hurried = polyphony_jobs::NewJob {
         priority: polyphony_jobs::Priority::High,
