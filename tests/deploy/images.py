@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -68,13 +69,20 @@ def weight(folder):
 
 
 def into(root, command):
-    """A command in another root, as a user without rights. Who is not root becomes one within a name space of his own."""
-    space = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={root / 'proc'}"]
+    """A command in another root, as a user without rights, and as process 1 of it. Who is not root becomes one within a name space
+    of his own."""
+    space = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root / 'proc'}"]
     user = [f"--userspec={USER}:{USER}"] if os.geteuid() == 0 else []
     if not user:
         space.append("--map-root-user")
     devices = ["sh", "-c", 'mount --rbind /dev "$0/dev" && exec chroot "$@"', root]
     return [*space, *devices, *user, root, *command]
+
+
+def tell(unshare, number):
+    """A signal for the program that unshare waits for. unshare passes none on, nor does its own end take along who changed his user."""
+    for child in pathlib.Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text().split():
+        os.kill(int(child), number)
 
 
 def fetch(url):
@@ -178,12 +186,15 @@ def check(name, built, folder, weighs, runs):
             if holds not in answer:
                 raise AssertionError(f"{method}: {answer[:500]}")
             seen += f", {method.rpartition('/')[2]} answers"
-    except AssertionError as error:
+        tell(running, signal.SIGTERM)
+        if ended := running.wait(timeout=PATIENCE):
+            raise AssertionError(f"told to stop, it ended with {ended}")
+    except (AssertionError, subprocess.TimeoutExpired) as error:
         raise AssertionError(f"{name}, in its root: {error}\n{log.read_text()[-2000:]}") from None
     finally:
-        # unshare hears no other signal, and takes the program along.
-        running.kill()
-        running.wait(timeout=10)
+        if running.poll() is None:
+            tell(running, signal.SIGKILL)
+            running.wait(timeout=10)
         (root / "models").chmod(0o755)
         shutil.rmtree(root, ignore_errors=True)
     return name, weighed, limit, seen
