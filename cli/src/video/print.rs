@@ -35,6 +35,7 @@ pub(super) fn object(video: &pb::Video) -> Value {
         "seed": video.spec.as_ref().and_then(|spec| spec.seed),
         "attempts": video.attempts,
         "dummyWeights": video.dummy_weights,
+        "textEncoderOffloaded": video.text_encoder_offloaded,
         "error": video.error.as_ref().map(|error| &error.message),
         "queue": video.queue.as_ref().map(|queue| json!({
             "position": queue.position,
@@ -119,12 +120,18 @@ pub(super) fn estimate(estimate: &pb::EstimateVideoResponse, json: bool) -> anyh
             "inferenceSeconds": inference.as_secs_f64(),
             "loadSeconds": load.as_secs_f64(),
             "basis": basis,
+            "textEncoderOffloaded": estimate.text_encoder_offloaded,
             "queueDepth": estimate.queue.as_ref().map(|queue| queue.depth),
         }));
     }
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let turns = if estimate.text_encoder_offloaded {
+        ", without the text encoder while it is denoised"
+    } else {
+        ""
+    };
     output::line(&format!(
-        "memory  {:.2} GiB of {:.2} GiB",
+        "memory  {:.2} GiB of {:.2} GiB{turns}",
         gib(estimate.peak_memory_bytes),
         gib(estimate.available_memory_bytes)
     ))?;

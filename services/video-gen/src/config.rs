@@ -28,6 +28,9 @@ pub struct Config {
     pub dummy_size: DummySize,
     /// What a video may take of the device's memory. "0", the default: nine tenths of it.
     pub memory_limit: ByteSize,
+    /// Whether a model's text encoder leaves the device's memory before a video is denoised, to be loaded again for other
+    /// prompts. "auto": where the video does not fit beside it. "always", "never". Default: "auto".
+    pub offload_text_encoder: OffloadTextEncoder,
     /// A preview is made every so many steps; 0: none. Default: 5.
     pub preview_every_steps: u32,
     /// Videos that wait; one more is refused. Default: 64.
@@ -56,6 +59,19 @@ pub struct Config {
     /// `[jobs]`: where videos and the queue are kept.
     #[serde(skip)]
     pub jobs: JobsConfig,
+}
+
+/// Whether a model's text encoder leaves memory before a video is denoised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OffloadTextEncoder {
+    /// Where the video does not fit beside it.
+    #[default]
+    Auto,
+    /// Before each video.
+    Always,
+    /// Never: what does not fit is refused.
+    Never,
 }
 
 /// How large a model of random weights is.
@@ -130,6 +146,7 @@ impl Default for Config {
             model: String::new(),
             dummy_size: DummySize::Toy,
             memory_limit: ByteSize::default(),
+            offload_text_encoder: OffloadTextEncoder::Auto,
             preview_every_steps: 5,
             max_queue: 64,
             max_operations: 1_000,

@@ -52,8 +52,11 @@ pub struct Maker {
     pub device: String,
     /// As "libtorch 2.11.0".
     pub version: String,
-    /// How long loading the model took for this video, in seconds.
+    /// How long loading the model or parts of it took for this video, in seconds.
     pub load: f64,
+    /// The text encoder was not in memory while the video was made of its vectors.
+    #[serde(default)]
+    pub text_encoder_offloaded: bool,
 }
 
 /// How far a video is, while it is made.
@@ -95,6 +98,8 @@ pub struct Device {
     pub total_memory_bytes: u64,
     /// What was free of it when the worker started.
     pub free_memory_bytes: u64,
+    /// What the worker itself takes of it, without any model.
+    pub base_memory_bytes: u64,
     /// What transformers are computed in.
     pub precision: Precision,
     /// As "libtorch 2.11.0".
@@ -114,6 +119,8 @@ pub struct Taken {
     pub load: Duration,
     /// The time is that of videos like it, and not worked out.
     pub measured: bool,
+    /// The text encoder leaves memory before the video is denoised.
+    pub text_encoder_offloaded: bool,
 }
 
 /// A picture of how a video looks now.
@@ -213,6 +220,7 @@ mod tests {
     #[test]
     fn what_the_first_version_kept_can_be_read() {
         let told: Told = serde_json::from_str(KEPT).expect("as it was");
+        assert!(!told.plan.order.offload_text_encoder);
         assert_eq!(told.plan.order.num_inference_steps, 50);
         // Of eight parts, one for the prompt and half of six are done; a step of an eighth of a part takes two seconds.
         assert!((told.share() - 0.5).abs() < 1e-9);

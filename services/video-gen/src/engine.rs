@@ -21,15 +21,17 @@ use std::time::Duration;
 use polyphony_jobs::{Filter, Order, Queue, State, Terms};
 use polyphony_models::{Residents, Store};
 use polyphony_video_worker::catalogue::Model;
-use polyphony_video_worker::estimate::{Estimate, Geometry, estimate};
+use polyphony_video_worker::estimate::{Estimate, Geometry, WeightBytes, estimate};
+use polyphony_video_worker::protocol::{Order as WorkerOrder, Precision};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, OffloadTextEncoder};
 use crate::domain::{Device, Plan, Taken, Told, Work};
 use crate::error::{Error, STARTED_AGAIN};
 use crate::metrics;
 
 pub use models::Models;
+use models::Usual;
 pub use previews::Previews;
 use tempo::Tempo;
 use workshop::Workshop;
@@ -100,7 +102,11 @@ impl Engine {
         };
         let queue = Queue::open(&config.jobs, terms).await?;
         let workshop = Workshop::new(&config);
-        let models = Models::new(store, residents, &workshop, config.dummy_size.into())?;
+        let usual = Usual {
+            policy: config.offload_text_encoder,
+            budget: config.models.residency().memory_budget,
+        };
+        let models = Models::new(store, residents, &workshop, config.dummy_size.into(), usual)?;
         workshop.forget_with_the_worker(&models);
         let inner = Inner {
             previews: Previews::default(),
@@ -165,32 +171,24 @@ impl Engine {
     /// As [`device`](Self::device).
     pub async fn taken(&self, plan: &Plan, model: &Model) -> Result<Taken, Error> {
         let device = self.device().await?;
-        let Estimate {
-            weights_bytes,
-            peak_memory_bytes,
-            ..
-        } = estimated(plan, model, &device);
-        let in_memory = self.inner.models.is_in_memory(&plan.order);
-        let load = if in_memory {
+        let inner = &self.inner;
+        let (text_encoder_offloaded, estimate) = inner.staged(&plan.order, model, &device);
+        let in_memory = inner.models.is_in_memory(&plan.order);
+        let load = if in_memory && !text_encoder_offloaded {
             Duration::ZERO
         } else {
-            Tempo::load(weights_bytes)
+            // Parts that take turns are loaded for each video of other prompts.
+            Tempo::load(inner.weights(&plan.order, model, &device).most(false))
         };
-        let (inference, measured) = self.inner.tempo.inference(plan, &device);
+        let (inference, measured) = inner.tempo.inference(plan, &device);
         Ok(Taken {
-            peak_memory_bytes,
-            available_memory_bytes: self.available(&device),
+            peak_memory_bytes: estimate.peak_memory_bytes,
+            available_memory_bytes: inner.available(&device),
             inference,
             load,
             measured,
+            text_encoder_offloaded,
         })
-    }
-
-    /// What a video may take of the device.
-    fn available(&self, device: &Device) -> u64 {
-        let limit = self.inner.config.memory_limit.bytes();
-        let most = (device.total_memory_bytes as f64 * SPARE) as u64;
-        if limit == 0 { most } else { limit.min(most) }
     }
 
     /// Makes what waits, until it is asked to stop. What is being made then waits for the next start.
@@ -228,6 +226,33 @@ impl Engine {
 // === impl Inner ===
 
 impl Inner {
+    /// Whether the text encoder leaves memory before this order is denoised, and what the order takes then.
+    fn staged(&self, order: &WorkerOrder, model: &Model, device: &Device) -> (bool, Estimate) {
+        let of = |offload| (offload, estimated(order, model, device, offload));
+        match self.config.offload_text_encoder {
+            OffloadTextEncoder::Always => of(true),
+            OffloadTextEncoder::Never => of(false),
+            OffloadTextEncoder::Auto => {
+                let (_, resident) = of(false);
+                let budget = self.config.models.residency().memory_budget;
+                let fits = resident.peak_memory_bytes <= self.available(device)
+                    && budget.is_none_or(|budget| resident.weights_bytes <= budget);
+                of(!fits)
+            }
+        }
+    }
+
+    fn weights(&self, order: &WorkerOrder, model: &Model, device: &Device) -> WeightBytes {
+        WeightBytes::of(&model.shapes_of(&order.weights), device.precision)
+    }
+
+    /// What a video may take of the device.
+    fn available(&self, device: &Device) -> u64 {
+        let limit = self.config.memory_limit.bytes();
+        let most = (device.total_memory_bytes as f64 * SPARE) as u64;
+        if limit == 0 { most } else { limit.min(most) }
+    }
+
     async fn make_all(&self, stop: &CancellationToken) {
         let (mut changes, mut pause) = (self.queue.changes(), SHORTEST_PAUSE);
         while !stop.is_cancelled() {
@@ -308,28 +333,22 @@ impl Inner {
     }
 }
 
-/// What a plan takes, by the shapes of its model.
-fn estimated(plan: &Plan, model: &Model, device: &Device) -> Estimate {
-    let order = &plan.order;
+/// What an order takes, by the shapes of its model, the worker itself included.
+fn estimated(order: &WorkerOrder, model: &Model, device: &Device, offload_text_encoder: bool) -> Estimate {
     let shapes = model.shapes_of(&order.weights);
-    estimate(&shapes, &geometry(order), device.precision)
-}
-
-fn geometry(order: &polyphony_video_worker::protocol::Order) -> Geometry {
-    Geometry {
-        width: order.width,
-        height: order.height,
-        num_frames: order.num_frames,
-        guided: order.guidance_scale > 1.0,
-        vae_tiling: order.vae_tiling,
-    }
+    let geometry = Geometry {
+        offload_text_encoder,
+        ..Geometry::of(order)
+    };
+    let mut estimate = estimate(&shapes, &geometry, device.precision);
+    estimate.peak_memory_bytes += device.base_memory_bytes;
+    estimate
 }
 
 /// The arithmetic of an order, which is the same on every device.
-pub(crate) fn work(order: &polyphony_video_worker::protocol::Order, model: &Model) -> Work {
+pub(crate) fn work(order: &WorkerOrder, model: &Model) -> Work {
     let shapes = model.shapes_of(&order.weights);
-    let precision = polyphony_video_worker::protocol::Precision::Fp32;
-    let estimate = estimate(&shapes, &geometry(order), precision);
+    let estimate = estimate(&shapes, &Geometry::of(order), Precision::Fp32);
     Work {
         text: estimate.text_flops as f64,
         denoising: estimate.step_flops as f64 * f64::from(order.num_inference_steps),

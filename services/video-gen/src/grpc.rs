@@ -143,6 +143,7 @@ impl VideoService for Service {
             }),
             basis: basis.into(),
             effective_spec: Some(convert::effective(&plan.order)),
+            text_encoder_offloaded: taken.text_encoder_offloaded,
         }))
     }
 
@@ -280,9 +281,14 @@ impl VideoService for Service {
         if last.state != State::Cancelled {
             return Err(over().into());
         }
+        let base = self
+            .engine
+            .known_device()
+            .map_or(0, |device| device.base_memory_bytes);
+        let stays = base + self.engine.models().memory_bytes();
         Ok(Response::new(pb::CancelVideoResponse {
             video: Some(convert::video(&last)),
-            freed_memory_bytes: memory.saturating_sub(self.engine.models().memory_bytes()),
+            freed_memory_bytes: memory.saturating_sub(stays),
         }))
     }
 

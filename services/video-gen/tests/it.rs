@@ -3,6 +3,7 @@
 mod bad_input;
 mod faults;
 mod kills;
+mod offloading;
 mod real;
 mod stand_in;
 mod support;

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use polyphony_video_worker::protocol::{
-    self, Command, Event, FailureKind, Order, Precision, Stage, Timings, VERSION,
+    self, Command, Event, FailureKind, Order, Part, Precision, Stage, Timings, VERSION,
 };
 use sha2::{Digest, Sha256};
 
@@ -83,6 +83,7 @@ fn worker() {
         device_name: "a stand-in".to_owned(),
         total_memory_bytes: 64 << 30,
         free_memory_bytes: 60 << 30,
+        base_memory_bytes: 1 << 30,
         torch_version: "0".to_owned(),
         precision: Precision::Fp32,
     });
@@ -105,8 +106,16 @@ fn worker() {
     });
     for command in commands {
         match command {
-            Command::Load { model, weights } => {
-                out.note("load");
+            Command::Load {
+                model,
+                weights,
+                offload_text_encoder,
+            } => {
+                out.note(if offload_text_encoder {
+                    "load in turns"
+                } else {
+                    "load"
+                });
                 let (name, told) = (model.clone(), weights.clone());
                 out.tell(&Event::Loading { model, weights });
                 thread::sleep(Duration::from_millis(20));
@@ -144,6 +153,14 @@ fn generate(out: &Out, order: &Order, is_cancelled: &dyn Fn() -> bool) {
     out.note(&format!("generate {}", order.prompt));
     let stage = |stage| out.tell(&Event::Stage { id: id(), stage });
     stage(Stage::TextEncoding);
+    if order.offload_text_encoder {
+        out.tell(&Event::PartLoaded {
+            id: id(),
+            part: Part::TextEncoder,
+            bytes: 600,
+            seconds: 2.5,
+        });
+    }
     let first = || {
         File::options()
             .create_new(true)

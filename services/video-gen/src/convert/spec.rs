@@ -203,6 +203,8 @@ impl Asked {
                 .flow_shift
                 .unwrap_or_else(|| model.flow_shift(width, height)),
             vae_tiling: self.wan.vae_tiling.unwrap_or(false),
+            // That is the device's to say, when it is begun.
+            offload_text_encoder: false,
             preview_every_steps: 0,
             preview_folder: None,
             output: std::path::PathBuf::new(),

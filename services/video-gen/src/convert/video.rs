@@ -56,6 +56,10 @@ pub(crate) fn video(job: &Job) -> pb::Video {
         }),
         peak_memory_bytes: film.map_or(0, |(_, film)| film.peak_memory_bytes),
         dummy_weights: told.as_ref().is_some_and(|told| told.plan.is_dummy()),
+        text_encoder_offloaded: told
+            .as_ref()
+            .and_then(|told| told.maker.as_ref())
+            .is_some_and(|maker| maker.text_encoder_offloaded),
         continuation_state: None,
         create_time: Some(job.created.into()),
         start_time: job.started.map(Into::into),

@@ -15,7 +15,7 @@ pub(super) type Which = (String, Weights);
 /// A model that was loaded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InMemory {
-    /// What it takes of the device.
+    /// What it takes of the device at most at once.
     pub(super) bytes: u64,
 }
 
@@ -97,6 +97,7 @@ impl Waiting {
                 }
             }
             Event::Stage { ref id, .. }
+            | Event::PartLoaded { ref id, .. }
             | Event::Step { ref id, .. }
             | Event::Decoded { ref id, .. }
             | Event::Preview { ref id, .. }

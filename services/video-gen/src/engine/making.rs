@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use polyphony_error::Fault;
 use polyphony_jobs::{Draft, Error as JobsError, Held, Job, State, Vigil, Why};
+use polyphony_video_worker::catalogue;
 use polyphony_video_worker::protocol::{Event, FailureKind, Order, Stage, Timings};
 use tokio::fs;
 use tokio::task;
@@ -92,6 +93,7 @@ impl Inner {
             device: device.name.clone(),
             version: device.version.clone(),
             load: model.load.as_secs_f64(),
+            text_encoder_offloaded: model.offloads,
         });
         let draft = match self.draft(&held.job().id).await {
             Ok(draft) => draft,
@@ -108,7 +110,7 @@ impl Inner {
     /// when it takes too long.
     async fn loaded(&self, vigil: &mut Vigil<'_>, told: &Told) -> Result<InUse, End> {
         let (alive, started) = (!self.workshop.is_dead(), self.workshop.started());
-        let mut loading = std::pin::pin!(self.models.acquire(&told.plan.order));
+        let mut loading = std::pin::pin!(self.acquired(&told.plan.order));
         let silence = self.config.worker_silence.get();
         let mut patience = Instant::now() + silence;
         let loaded = loop {
@@ -141,6 +143,19 @@ impl Inner {
         })
     }
 
+    /// The model in memory, its parts taking turns if the order does not fit otherwise. That is said by the device as it is
+    /// now, not as it was when the order came.
+    async fn acquired(&self, order: &Order) -> Result<InUse, Error> {
+        let device = self.workshop.device().await?;
+        let model = catalogue::find(&order.model).map_err(|error| Error::Died(error.to_string()))?;
+        let (offload_text_encoder, _) = self.staged(order, model, &device);
+        let order = Order {
+            offload_text_encoder,
+            ..order.clone()
+        };
+        self.models.acquire(&order).await
+    }
+
     async fn draft(&self, id: &str) -> Result<Draft, Error> {
         let (artifacts, id) = (self.queue.artifacts().clone(), id.to_owned());
         let begun = task::spawn_blocking(move || artifacts.begin(&id, FILE)).await;
@@ -161,6 +176,7 @@ impl Inner {
         let mut events = worker.generate(Order {
             id: id.clone(),
             weights: model.weights().clone(),
+            offload_text_encoder: model.offloads,
             preview_every_steps: self.config.preview_every_steps,
             preview_folder: Some(previews.path().to_owned()),
             output: draft.path().to_owned(),
@@ -222,6 +238,20 @@ impl Inner {
                 // The first tells that it was taken up; it is said again with the others, should it not have been written.
                 if let Err(error) = held.advance(State::Running).await {
                     tracing::warn!(error = %polyphony_error::chain(&error), "a video that is made is not told as such");
+                }
+            }
+            Event::PartLoaded {
+                part, bytes, seconds, ..
+            } => {
+                tracing::info!(
+                    job = held.job().id,
+                    ?part,
+                    bytes,
+                    seconds,
+                    "a part of the model was loaded for a video"
+                );
+                if let Some(maker) = &mut told.maker {
+                    maker.load += seconds;
                 }
             }
             Event::Step {

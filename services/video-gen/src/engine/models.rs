@@ -2,9 +2,12 @@
 //! needs the room, or by hand.
 //!
 //! Each model of the worker is there twice: with its own weights, where they are on disk, and as `ID@dummy` with random ones.
+//! A model whose text encoder takes turns with the rest counts as much as the larger of the two, for so much of it is in
+//! memory at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use polyphony_error::Fault;
@@ -12,13 +15,14 @@ use polyphony_models::{
     BoxError, Lease, Loaded, ModelRef, Presence, Residency, Residents, Spec, State, Store,
 };
 use polyphony_video_worker::catalogue::{self, Model};
-use polyphony_video_worker::estimate::weights_bytes;
+use polyphony_video_worker::estimate::WeightBytes;
 use polyphony_video_worker::protocol::{DummySize, FailureKind, Order, Precision, Weights};
 use tokio::runtime::Handle;
 use tokio::task;
 
 use super::worker::Worker;
 use super::workshop::Workshop;
+use crate::config::OffloadTextEncoder;
 use crate::error::Error;
 
 /// The models of this service. Cheap to clone.
@@ -33,7 +37,15 @@ struct Inner {
     residents: Residents,
     dummy: DummySize,
     /// By id, and whether the weights are random.
-    residencies: BTreeMap<(&'static str, bool), Residency<InWorker>>,
+    residencies: BTreeMap<(&'static str, bool), Kept>,
+}
+
+/// A model of the worker, as it is kept in memory.
+#[derive(Debug)]
+struct Kept {
+    residency: Residency<InWorker>,
+    /// Whether the next load leaves the text encoder to take turns with the rest.
+    offload: Arc<AtomicBool>,
 }
 
 /// A model that is in a worker's memory; it leaves when this is dropped.
@@ -42,6 +54,8 @@ pub(super) struct InWorker {
     worker: Worker,
     model: &'static str,
     weights: Weights,
+    /// Its text encoder takes turns with the rest of it.
+    offloads: bool,
 }
 
 /// A model in use.
@@ -50,6 +64,16 @@ pub(super) struct InUse {
     lease: Lease<InWorker>,
     /// How long loading it took, for this use.
     pub(super) load: Duration,
+    /// Its text encoder takes turns with the rest of it, in this use.
+    pub(super) offloads: bool,
+}
+
+/// How models are loaded when no video says how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usual {
+    pub(super) policy: OffloadTextEncoder,
+    /// What models may take in memory together.
+    pub(super) budget: Option<u64>,
 }
 
 /// What a model is for, in lists of models.
@@ -68,41 +92,34 @@ impl Models {
         residents: Residents,
         workshop: &Workshop,
         dummy: DummySize,
+        usual: Usual,
     ) -> Result<Self, Error> {
         let mut residencies = BTreeMap::new();
         for model in catalogue::models() {
             let own = reference(&format!("{}@{OWN}", model.id))?;
-            let spec = Spec {
-                model: own.clone(),
-                task: TASK.to_owned(),
-                engine: ENGINE.to_owned(),
-                memory_bytes: weights_bytes(&model.shapes, Precision::Bf16),
-            };
+            let weights = WeightBytes::of(&model.shapes, Precision::Bf16);
+            let offload = Arc::new(AtomicBool::new(usual.offloads(&weights)));
             let (there, looked) = (store.clone(), own.clone());
-            let (shop, opened) = (workshop.clone(), store.clone());
+            let (shop, opened, turns) = (workshop.clone(), store.clone(), Arc::clone(&offload));
             let residency = residents.add(
-                spec,
+                spec(own.clone(), usual.most(&weights)),
                 move || there.is_on_disk(&looked),
                 move || {
                     let path = opened.find(&own)?.dir;
-                    load(&shop, model.id, Weights::Folder { path })
+                    load(&shop, model.id, Weights::Folder { path }, &turns)
                 },
             )?;
-            residencies.insert((model.id, false), residency);
+            residencies.insert((model.id, false), Kept { residency, offload });
             let weights = Weights::Dummy { size: dummy };
-            let spec = Spec {
-                model: reference(&format!("{}@dummy", model.id))?,
-                task: TASK.to_owned(),
-                engine: ENGINE.to_owned(),
-                memory_bytes: weights_bytes(&model.shapes_of(&weights), Precision::Fp32),
-            };
-            let (there, shop) = (workshop.clone(), workshop.clone());
+            let bytes = WeightBytes::of(&model.shapes_of(&weights), Precision::Fp32);
+            let offload = Arc::new(AtomicBool::new(usual.offloads(&bytes)));
+            let (there, shop, turns) = (workshop.clone(), workshop.clone(), Arc::clone(&offload));
             let residency = residents.add(
-                spec,
+                spec(reference(&format!("{}@dummy", model.id))?, usual.most(&bytes)),
                 move || there.check().is_ok(),
-                move || load(&shop, model.id, weights.clone()),
+                move || load(&shop, model.id, weights.clone(), &turns),
             )?;
-            residencies.insert((model.id, true), residency);
+            residencies.insert((model.id, true), Kept { residency, offload });
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -153,7 +170,7 @@ impl Models {
 
     /// The models in memory, by name.
     pub(crate) fn in_memory(&self) -> Vec<String> {
-        let ready = |residency: &Residency<InWorker>| {
+        let ready = |Kept { residency, .. }: &Kept| {
             let status = self.inner.residents.status(residency.model()).ok()?;
             matches!(status.state, State::Ready { .. }).then(|| status.spec.model.to_string())
         };
@@ -162,7 +179,7 @@ impl Models {
 
     /// What they take of the device.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let taken = |residency: &Residency<InWorker>| {
+        let taken = |Kept { residency, .. }: &Kept| {
             let status = self.inner.residents.status(residency.model()).ok()?;
             matches!(status.state, State::Ready { .. }).then_some(status.spec.memory_bytes)
         };
@@ -172,13 +189,15 @@ impl Models {
     pub(super) fn any_in_memory(&self) -> bool {
         let idle = |state| matches!(state, State::Absent | State::Available | State::Failed { .. });
         let mut all = self.inner.residencies.values();
-        all.any(|residency| {
+        all.any(|Kept { residency, .. }| {
             let status = self.inner.residents.status(residency.model());
             status.is_ok_and(|status| !idle(status.state))
         })
     }
 
-    /// The model of an order, in the memory of a worker that is alive.
+    /// The model of an order, in the memory of a worker that is alive; its text encoder takes turns with the rest of it if
+    /// the order says so. One that is in memory in the other way is loaded anew, so that room is made for what it takes then;
+    /// one that is to stay stays as it is, unless the order does not fit so.
     ///
     /// # Errors
     /// When it cannot be loaded.
@@ -190,15 +209,28 @@ impl Models {
                 order.model
             ),
         };
-        let residency = self.residency(order).ok_or_else(missing)?;
-        let began = Instant::now();
+        let Kept { residency, offload } = self.kept(order).ok_or_else(missing)?;
+        let wanted = order.offload_text_encoder;
+        offload.store(wanted, Ordering::Relaxed);
+        let (began, mut stays) = (Instant::now(), false);
         loop {
             if let Some(lease) = residency.lease_if_ready() {
-                if lease.worker.is_alive() {
-                    let load = began.elapsed();
-                    return Ok(InUse { lease, load });
+                let is_alive = lease.worker.is_alive();
+                if is_alive && (stays || lease.offloads == wanted) {
+                    return Ok(InUse {
+                        load: began.elapsed(),
+                        offloads: wanted || lease.offloads,
+                        lease,
+                    });
                 }
                 drop(lease);
+                if is_alive {
+                    match self.inner.residents.unload(residency.model()).await {
+                        Err(polyphony_models::Error::Pinned(_)) => stays = true,
+                        unloaded => unloaded?,
+                    }
+                    continue;
+                }
                 self.renew(residency.model()).await?;
             }
             // By hand, for a load that failed a moment ago may have been another worker's last.
@@ -208,7 +240,7 @@ impl Models {
 
     /// The worker is no more: what it had in memory is gone.
     pub(super) async fn forget(&self) {
-        for residency in self.inner.residencies.values() {
+        for Kept { residency, .. } in self.inner.residencies.values() {
             let name = residency.model();
             let dead = |lease: Lease<InWorker>| !lease.worker.is_alive();
             if residency.lease_if_ready().is_some_and(dead)
@@ -228,10 +260,41 @@ impl Models {
     }
 
     fn residency(&self, order: &Order) -> Option<&Residency<InWorker>> {
+        self.kept(order).map(|kept| &kept.residency)
+    }
+
+    fn kept(&self, order: &Order) -> Option<&Kept> {
         let dummy = matches!(order.weights, Weights::Dummy { .. });
         let all = self.inner.residencies.iter();
         let mut found = all.filter(|((id, random), _)| *id == order.model && *random == dummy);
-        found.next().map(|(_, residency)| residency)
+        found.next().map(|(_, kept)| kept)
+    }
+}
+
+// === impl Usual ===
+
+impl Usual {
+    /// Whether the text encoder of such a model takes turns when nobody says.
+    fn offloads(self, weights: &WeightBytes) -> bool {
+        match self.policy {
+            OffloadTextEncoder::Always => true,
+            OffloadTextEncoder::Never => false,
+            OffloadTextEncoder::Auto => self.budget.is_some_and(|budget| weights.most(false) > budget),
+        }
+    }
+
+    /// What such a model takes at most at once.
+    fn most(self, weights: &WeightBytes) -> u64 {
+        weights.most(self.offloads(weights))
+    }
+}
+
+fn spec(model: ModelRef, memory_bytes: u64) -> Spec {
+    Spec {
+        model,
+        task: TASK.to_owned(),
+        engine: ENGINE.to_owned(),
+        memory_bytes,
     }
 }
 
@@ -240,16 +303,22 @@ fn reference(name: &str) -> Result<ModelRef, Error> {
 }
 
 /// Runs on a blocking thread.
-fn load(workshop: &Workshop, model: &'static str, weights: Weights) -> Result<Loaded<InWorker>, BoxError> {
-    let handle = Handle::current();
+fn load(
+    workshop: &Workshop,
+    model: &'static str,
+    weights: Weights,
+    offload: &AtomicBool,
+) -> Result<Loaded<InWorker>, BoxError> {
+    let (handle, offloads) = (Handle::current(), offload.load(Ordering::Relaxed));
     let worker = handle.block_on(workshop.worker())?;
-    let loaded = handle.block_on(worker.load((model.to_owned(), weights.clone())))?;
+    let loaded = handle.block_on(worker.load((model.to_owned(), weights.clone()), offloads))?;
     let device = worker.device().name.clone();
     Ok(Loaded {
         value: InWorker {
             worker,
             model,
             weights,
+            offloads,
         },
         memory_bytes: Some(loaded.bytes),
         device: Some(device),

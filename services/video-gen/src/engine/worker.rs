@@ -68,6 +68,7 @@ impl Worker {
                 device_name,
                 total_memory_bytes,
                 free_memory_bytes,
+                base_memory_bytes,
                 torch_version,
                 precision,
             }))) => {
@@ -82,6 +83,7 @@ impl Worker {
                     title: device_name,
                     total_memory_bytes,
                     free_memory_bytes,
+                    base_memory_bytes,
                     precision,
                     version: format!("libtorch {torch_version}"),
                 }
@@ -156,11 +158,15 @@ impl Worker {
         self.shared.kill.cancel();
     }
 
-    /// Brings a model into memory.
-    pub(super) async fn load(&self, which: Which) -> Result<InMemory, Error> {
+    /// Brings a model into memory, or only checks it, for its parts take turns.
+    pub(super) async fn load(&self, which: Which, offload_text_encoder: bool) -> Result<InMemory, Error> {
         let loaded = self.shared.waiting.load(which.clone());
         let (model, weights) = which;
-        self.tell(Command::Load { model, weights });
+        self.tell(Command::Load {
+            model,
+            weights,
+            offload_text_encoder,
+        });
         match loaded.await {
             Ok(result) => result,
             Err(_) => Err(Error::Died(self.died().await.to_string())),

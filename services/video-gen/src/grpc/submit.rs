@@ -13,6 +13,7 @@ use prost_types::Any;
 use serde_json::json;
 
 use super::{Making, Service};
+use crate::config::OffloadTextEncoder;
 use crate::convert::{self, Asked, Wanted};
 use crate::domain::{Plan, Taken, Told};
 use crate::engine;
@@ -64,9 +65,13 @@ impl Service {
             } else {
                 ", or let spec.wan.vae_tiling be true"
             };
+            let turns = match self.engine.config().offload_text_encoder {
+                OffloadTextEncoder::Never => ", or let video-gen.offload_text_encoder be \"auto\"",
+                OffloadTextEncoder::Auto | OffloadTextEncoder::Always => "",
+            };
             let text = format!(
                 "spec.size and spec.num_frames: it would take {need:.1} GiB of the device's memory, of which {most:.1} \
-                 GiB can be had; make it smaller or shorter{tiles}"
+                 GiB can be had; make it smaller or shorter{tiles}{turns}"
             );
             return Err(Fault::exhausted("DEVICE_TOO_SMALL", "device memory", text, None));
         }

@@ -16,9 +16,19 @@ use crate::studio::Studio;
 
 /// What the device is to do next.
 enum Task {
-    Load { model: String, weights: Weights },
-    Unload { model: String, weights: Weights },
-    Generate { order: Box<Order>, stop: Stop },
+    Load {
+        model: String,
+        weights: Weights,
+        offload_text_encoder: bool,
+    },
+    Unload {
+        model: String,
+        weights: Weights,
+    },
+    Generate {
+        order: Box<Order>,
+        stop: Stop,
+    },
 }
 
 /// The orders that were not ended, and how to give them up.
@@ -55,7 +65,15 @@ pub fn work(
 fn read(mut commands: impl BufRead, tasks: &Sender<Task>, orders: &Orders, out: &Out) {
     loop {
         let task = match protocol::read::<Command>(&mut commands) {
-            Ok(Some(Command::Load { model, weights })) => Task::Load { model, weights },
+            Ok(Some(Command::Load {
+                model,
+                weights,
+                offload_text_encoder,
+            })) => Task::Load {
+                model,
+                weights,
+                offload_text_encoder,
+            },
             Ok(Some(Command::Unload { model, weights })) => Task::Unload { model, weights },
             Ok(Some(Command::Cancel { id })) => {
                 orders.stop(&id);
@@ -93,7 +111,11 @@ fn do_tasks(tasks: &Receiver<Task>, orders: &Orders, out: &Out, studio: &mut Stu
     let mut tell = |event: Event| out.tell(&event);
     for task in tasks {
         match task {
-            Task::Load { model, weights } => studio.load(&model, &weights, &orders.all, &mut tell),
+            Task::Load {
+                model,
+                weights,
+                offload_text_encoder,
+            } => studio.load(&model, &weights, offload_text_encoder, &orders.all, &mut tell),
             Task::Unload { model, weights } => studio.unload(&model, &weights, &mut tell),
             Task::Generate { order, stop } => {
                 let mut last = None;

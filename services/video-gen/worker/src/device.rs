@@ -18,6 +18,11 @@ pub struct Device {
     precision: Precision,
 }
 
+/// What kernels take of a processor's memory with a video of a new size: the machine code that oneDNN makes for each
+/// convolution of that size, pages of LibTorch and of the encoder that were not used before, and tensors that are too small
+/// to be mapped. 5 to 8 MiB were measured, whatever the size.
+pub const KERNEL_BYTES: u64 = 8 << 20;
+
 // === impl Device ===
 
 impl Device {
@@ -72,6 +77,9 @@ impl Device {
             torch,
             precision: precision.unwrap_or(usual),
         };
+        if index.is_none() {
+            ffi::map_tensors();
+        }
         // The allocator tells nothing before it was used.
         drop(tch::Tensor::zeros([1], (Kind::Float, torch)));
         Ok(device)
@@ -152,10 +160,20 @@ impl Device {
         }
     }
 
+    /// What this process takes of it besides models and videos, in bytes. Of a processor it is what it holds now and what
+    /// kernels will; of a GPU nothing, for its allocator counts tensors alone.
+    pub fn base(&self) -> u64 {
+        match self.index() {
+            Some(_) => 0,
+            None => self.held() + KERNEL_BYTES,
+        }
+    }
+
     /// Gives back what is kept for reuse, so that memory that was freed is free for others.
     pub fn release(&self) {
-        if self.index().is_some() {
-            ffi::empty_cache();
+        match self.index() {
+            Some(_) => ffi::empty_cache(),
+            None => ffi::trim_heap(),
         }
     }
 

@@ -48,6 +48,11 @@ pub enum Error {
     /// LibTorch failed.
     #[error("LibTorch failed: {0}")]
     Torch(String),
+    /// A network made what are no numbers.
+    #[error(
+        "the transformer made infinities or what are no numbers: its weights are damaged, or flow_shift is beyond use"
+    )]
+    NotNumbers,
     /// It was given up.
     #[error("cancelled")]
     Cancelled,
@@ -90,7 +95,7 @@ impl Error {
         match self {
             Self::Order(_) => FailureKind::InvalidArgument,
             Self::Model(_) => FailureKind::UnknownModel,
-            Self::Weights { .. } => FailureKind::Weights,
+            Self::Weights { .. } | Self::NotNumbers => FailureKind::Weights,
             Self::Device { .. } => FailureKind::Device,
             Self::Storage { .. } => FailureKind::Storage,
             // LibTorch has no code for it, only these words, on CUDA and on the processor.

@@ -20,6 +20,8 @@ unsafe extern "C" {
     fn polyphony_device_size(device: i8, free: *mut u64, total: *mut u64) -> bool;
     fn polyphony_reset_peak(device: i8);
     fn polyphony_empty_cache();
+    fn polyphony_map_tensors();
+    fn polyphony_trim_heap();
 }
 
 /// Opens the half of LibTorch that computes on NVIDIA GPUs, if the dynamic linker finds it. It must come before anything
@@ -87,6 +89,20 @@ pub(crate) fn reset_peak(index: i8) {
 pub(crate) fn empty_cache() {
     // SAFETY: takes nothing; does nothing without an allocator.
     unsafe { polyphony_empty_cache() }
+}
+
+/// Lets each tensor on the processor have pages of its own, which go back to the system when it is freed. Else they lie in a
+/// heap, whose gaps make a video take half as much memory again, and nobody can tell how much before. It holds for the whole
+/// process, from now on.
+pub(crate) fn map_tensors() {
+    // SAFETY: takes nothing; sets a parameter of the C library's allocator.
+    unsafe { polyphony_map_tensors() }
+}
+
+/// Gives the system what the processor's heap keeps and does not use.
+pub(crate) fn trim_heap() {
+    // SAFETY: takes nothing; the C library's allocator locks itself.
+    unsafe { polyphony_trim_heap() }
 }
 
 /// Maps a file to read it.

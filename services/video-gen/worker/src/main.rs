@@ -55,7 +55,8 @@ fn main() -> ExitCode {
         if arguments.prove {
             prove::prove(device, arguments.toy, &mut io::stdout())
         } else {
-            desk::work(BufReader::new(io::stdin()), io::stdout(), Studio::new(device));
+            let studio = Studio::new(device)?;
+            desk::work(BufReader::new(io::stdin()), io::stdout(), studio);
             Ok(())
         }
     });

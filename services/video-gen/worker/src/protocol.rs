@@ -15,10 +15,10 @@ mod command;
 mod event;
 
 pub use command::{Command, DummySize, Order, Sampler, Weights};
-pub use event::{Event, FailureKind, Precision, Stage, Timings};
+pub use event::{Event, FailureKind, Part, Precision, Stage, Timings};
 
 /// The version of what is said here; `ready` tells it, and a parent of another one must not go on.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest line in bytes, without its end. Two prompts of 4,000 characters and a receipt take a tenth of it.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::estimate::{self, Geometry};
 use crate::protocol::{DummySize, Order, Sampler, Weights};
 use crate::stop::Stop;
+use crate::studio;
 use crate::wan::layers::attention;
 use crate::wan::pipeline::{Pipeline, Progress};
 
@@ -103,10 +104,13 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
         .ok_or_else(|| Error::Torch("the catalogue is empty".into()))?;
     let weights = Weights::Dummy { size: sizes.weights };
     let shapes = model.shapes_of(&weights);
+    studio::warm_up(device)?;
+    device.release();
     device.watch_peak();
-    let before = device.held();
+    let before = device.base();
     let began = Instant::now();
-    let pipeline = Pipeline::random(shapes, device, &Stop::default())?;
+    let mut pipeline = Pipeline::random(shapes, device);
+    pipeline.load(false, &Stop::default())?;
     device.synchronize();
     say(format!(
         "model        {}, {:?} size, random: {:.2} GB in {:.1} s",
@@ -122,21 +126,14 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
         match progress {
             Progress::Stage(_) => marks.push(Instant::now()),
             Progress::Step { seconds, .. } => steps.push(seconds),
-            Progress::Decoded { .. } | Progress::Preview { .. } => {}
+            Progress::Loaded { .. } | Progress::Decoded { .. } | Progress::Preview { .. } => {}
         }
         Ok(())
     })?;
     device.synchronize();
     marks.push(Instant::now());
     let between = |from: usize| marks[from + 1].duration_since(marks[from]).as_secs_f64();
-    let geometry = Geometry {
-        width: order.width,
-        height: order.height,
-        num_frames: order.num_frames,
-        guided: true,
-        vae_tiling: false,
-    };
-    let estimate = estimate::estimate(&shapes, &geometry, device.precision());
+    let estimate = estimate::estimate(&shapes, &Geometry::of(&order), device.precision());
     let mut counted = steps.split_off(1);
     counted.sort_by(f64::total_cmp);
     let median = counted[counted.len() / 2];
@@ -161,7 +158,7 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
         estimate.decode_flops as f64 / 1e12 / between(3)
     ))?;
     say(format!(
-        "memory       {:.3} GB at most, without the {:.3} GB that were held before; {:.3} GB were estimated",
+        "memory       {:.3} GB at most, without the {:.3} GB of the worker itself; {:.3} GB were estimated",
         device.peak().saturating_sub(before) as f64 / 1e9,
         before as f64 / 1e9,
         estimate.peak_memory_bytes as f64 / 1e9
@@ -186,6 +183,7 @@ fn order(model: &Model, weights: Weights) -> Order {
         sampler: Sampler::Unipc,
         flow_shift: model.flow_shift(defaults.width, defaults.height),
         vae_tiling: false,
+        offload_text_encoder: false,
         preview_every_steps: 0,
         preview_folder: None,
         output: PathBuf::new(),

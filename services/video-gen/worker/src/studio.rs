@@ -1,16 +1,19 @@
 //! The models in memory, and the making of orders with them. One thread has it: a device does one thing at a time.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tch::Device as TorchDevice;
+
 use crate::catalogue::{self, Model};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::film::{self, Written};
-use crate::protocol::{DummySize, Event, Order, Stage, Timings, VERSION, Weights};
+use crate::protocol::{DummySize, Event, Order, Sampler, Stage, Timings, VERSION, Weights};
 use crate::shapes::Shapes;
 use crate::stop::Stop;
 use crate::wan::pipeline::{Pipeline, Progress};
@@ -19,6 +22,7 @@ use crate::wan::pipeline::{Pipeline, Progress};
 #[derive(Debug)]
 pub struct Studio {
     device: Device,
+    base_memory_bytes: u64,
     models: HashMap<(&'static str, Weights), Pipeline>,
 }
 
@@ -28,12 +32,20 @@ pub type Tell<'a> = dyn FnMut(Event) -> bool + 'a;
 // === impl Studio ===
 
 impl Studio {
-    /// A device without models.
-    pub fn new(device: Device) -> Self {
-        Self {
+    /// A device without models. A tiny video is made on a processor, so that what LibTorch takes for itself (the pages of its
+    /// kernels, its threads and their workspaces) is known before any model comes.
+    ///
+    /// # Errors
+    ///
+    /// A LibTorch that cannot compute.
+    pub fn new(device: Device) -> Result<Self> {
+        guarded(|| warm_up(device))?;
+        device.release();
+        Ok(Self {
             device,
+            base_memory_bytes: device.base(),
             models: HashMap::new(),
-        }
+        })
     }
 
     /// What the device is.
@@ -46,16 +58,25 @@ impl Studio {
             device_name: self.device.product(),
             total_memory_bytes,
             free_memory_bytes,
+            base_memory_bytes: self.base_memory_bytes,
             torch_version: env!("TORCH_VERSION").into(),
             precision: self.device.precision(),
         }
     }
 
     /// Brings a model into memory, unless it is given up meanwhile.
-    pub fn load(&mut self, name: &str, weights: &Weights, stop: &Stop, tell: &mut Tell<'_>) {
+    pub fn load(
+        &mut self,
+        name: &str,
+        weights: &Weights,
+        offload_text_encoder: bool,
+        stop: &Stop,
+        tell: &mut Tell<'_>,
+    ) {
         let outcome = guarded(|| {
             let model = catalogue::find(name)?;
-            self.bring(model, weights, true, stop, tell).map(drop)
+            self.bring(model, weights, offload_text_encoder, true, stop, tell)
+                .map(drop)
         });
         if let Err(error) = outcome {
             self.device.release();
@@ -99,13 +120,22 @@ impl Studio {
         device.watch_peak();
         let mut timings = Timings::default();
         let began = Instant::now();
-        let pipeline = self.bring(model, &order.weights, false, stop, tell)?;
+        let pipeline = self.bring(
+            model,
+            &order.weights,
+            order.offload_text_encoder,
+            false,
+            stop,
+            tell,
+        )?;
         timings.load = began.elapsed().as_secs_f64();
         let is_dummy = matches!(order.weights, Weights::Dummy { .. });
         let mut clock = Clock::new(&mut timings);
         let mut frames = pipeline.make(order, stop, &mut |progress| {
-            if let Progress::Stage(stage) = &progress {
-                clock.enter(*stage);
+            match &progress {
+                Progress::Stage(stage) => clock.enter(*stage),
+                Progress::Loaded { seconds, .. } => clock.loaded(*seconds),
+                Progress::Step { .. } | Progress::Preview { .. } | Progress::Decoded { .. } => {}
             }
             let event = report(order, &device, is_dummy, progress)?;
             // When nobody listens, nobody wants it.
@@ -141,40 +171,84 @@ impl Studio {
         })
     }
 
-    /// A model, brought into memory unless it is there; told either way if `asked` for.
+    /// A model, brought into memory unless it is there; told either way if `asked` for. Halves that take
+    /// turns are brought by the orders themselves.
     fn bring(
         &mut self,
         model: &'static Model,
         weights: &Weights,
+        offload_text_encoder: bool,
         asked: bool,
         stop: &Stop,
         tell: &mut Tell<'_>,
-    ) -> Result<&Pipeline> {
+    ) -> Result<&mut Pipeline> {
         let key = (model.id, weights.clone());
-        let (name, came_from) = (model.id.to_owned(), weights.clone());
-        let mut loaded = asked.then_some(0.0);
-        if !self.models.contains_key(&key) {
+        let name = || model.id.to_owned();
+        let is_new = !self.models.contains_key(&key);
+        let began = Instant::now();
+        if is_new {
             tell(Event::Loading {
-                model: name.clone(),
-                weights: came_from.clone(),
+                model: name(),
+                weights: weights.clone(),
             });
-            let began = Instant::now();
-            let pipeline = open(model, weights, self.device, stop)?;
+            let mut pipeline = open(model, weights, self.device, stop)?;
+            pipeline.load(offload_text_encoder, stop)?;
             self.device.synchronize();
-            loaded = Some(began.elapsed().as_secs_f64());
             self.models.insert(key.clone(), pipeline);
         }
-        let pipeline = &self.models[&key];
-        if let Some(seconds) = loaded {
+        let pipeline = match self.models.entry(key) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(_) => return Err(Error::Torch(format!("{} is not in memory", model.id))),
+        };
+        if asked && !is_new {
+            pipeline.load(offload_text_encoder, stop)?;
+        }
+        if asked || is_new {
             tell(Event::Loaded {
-                model: name,
-                weights: came_from,
-                bytes: pipeline.bytes(),
-                seconds,
+                model: name(),
+                weights: weights.clone(),
+                bytes: pipeline.most_bytes(offload_text_encoder),
+                seconds: began.elapsed().as_secs_f64(),
             });
         }
         Ok(pipeline)
     }
+}
+
+/// Uses every kernel that a video takes, on a model and a video as small as there are. Not on a GPU, where only tensors are
+/// counted.
+pub(crate) fn warm_up(device: Device) -> Result<()> {
+    if device.torch() != TorchDevice::Cpu {
+        return Ok(());
+    }
+    let model = catalogue::models()
+        .first()
+        .ok_or_else(|| Error::Torch("the catalogue is empty".into()))?;
+    let weights = Weights::Dummy { size: DummySize::Toy };
+    let order = Order {
+        id: "warm-up".into(),
+        model: model.id.into(),
+        prompt: "a cat".into(),
+        negative_prompt: String::new(),
+        width: 16,
+        height: 16,
+        num_frames: 5,
+        frame_rate: 16.0,
+        seed: 0,
+        num_inference_steps: 2,
+        guidance_scale: 5.0,
+        sampler: Sampler::Unipc,
+        flow_shift: 3.0,
+        vae_tiling: false,
+        offload_text_encoder: false,
+        preview_every_steps: 0,
+        preview_folder: None,
+        output: PathBuf::new(),
+        receipt: String::new(),
+        weights,
+    };
+    let mut pipeline = Pipeline::random(Shapes::TOY, device);
+    pipeline.make(&order, &Stop::default(), &mut |_| Ok(())).map(drop)
 }
 
 fn open(model: &Model, weights: &Weights, device: Device, stop: &Stop) -> Result<Pipeline> {
@@ -185,8 +259,8 @@ fn open(model: &Model, weights: &Weights, device: Device, stop: &Stop) -> Result
         }
         Weights::Dummy {
             size: DummySize::Full,
-        } => Pipeline::random(model.shapes, device, stop),
-        Weights::Dummy { size: DummySize::Toy } => Pipeline::random(Shapes::TOY, device, stop),
+        } => Ok(Pipeline::random(model.shapes, device)),
+        Weights::Dummy { size: DummySize::Toy } => Ok(Pipeline::random(Shapes::TOY, device)),
     }
 }
 
@@ -203,6 +277,12 @@ fn report(order: &Order, device: &Device, is_dummy: bool, progress: Progress) ->
             memory_bytes: device.held(),
         },
         Progress::Decoded { part, of } => Event::Decoded { id, part, of },
+        Progress::Loaded { part, bytes, seconds } => Event::PartLoaded {
+            id,
+            part,
+            bytes,
+            seconds,
+        },
         Progress::Preview {
             step,
             frame,
@@ -262,7 +342,7 @@ pub fn failed(id: Option<&str>, model: Option<&str>, error: &Error) -> Event {
 const MAX_MESSAGE: usize = 2000;
 
 /// Runs what calls LibTorch, whose bindings panic where it throws: then it is an error, and the worker goes on. What was
-/// begun is dropped by the panic on its way; models in memory are only read while orders are made.
+/// begun is dropped by the panic on its way; what a model has in memory changes as a whole or not at all.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let what = panic
@@ -273,17 +353,28 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Which stage takes how long.
+/// Which stage takes how long. What is loaded in the midst of one counts as loading.
 struct Clock<'a> {
     timings: &'a mut Timings,
     stage: Option<(Stage, Instant)>,
+    /// Seconds of loading since the stage began.
+    loaded: f64,
 }
 
 // === impl Clock ===
 
 impl<'a> Clock<'a> {
     fn new(timings: &'a mut Timings) -> Self {
-        Self { timings, stage: None }
+        Self {
+            timings,
+            stage: None,
+            loaded: 0.0,
+        }
+    }
+
+    fn loaded(&mut self, seconds: f64) {
+        self.loaded += seconds;
+        self.timings.load += seconds;
     }
 
     fn enter(&mut self, stage: Stage) {
@@ -301,6 +392,6 @@ impl<'a> Clock<'a> {
             Stage::Decoding => &mut self.timings.decoding,
             Stage::Encoding => &mut self.timings.encoding,
         };
-        *seconds += began.elapsed().as_secs_f64();
+        *seconds += (began.elapsed().as_secs_f64() - std::mem::take(&mut self.loaded)).max(0.0);
     }
 }

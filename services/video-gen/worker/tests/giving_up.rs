@@ -8,7 +8,7 @@ use polyphony_video_worker::shapes::Shapes;
 use polyphony_video_worker::stop::Stop;
 use polyphony_video_worker::wan::pipeline::{Pipeline, Progress};
 
-use crate::parity::{cpu, order};
+use crate::parity::{cpu, order, repository};
 
 fn long() -> Order {
     let mut order = order(Sampler::Unipc, 5.0);
@@ -23,7 +23,7 @@ fn long() -> Order {
 
 /// Makes a video that is given up as soon as `at` says so, and tells what was heard afterwards.
 fn given_up(order: &Order, at: impl Fn(&Progress) -> bool) -> Vec<Progress> {
-    let pipeline = Pipeline::random(Shapes::TOY, cpu(), &Stop::default()).expect("a sound fixture");
+    let mut pipeline = Pipeline::random(Shapes::TOY, cpu());
     let stop = Stop::default();
     let mut after = Vec::new();
     let mut stopped = false;
@@ -59,7 +59,7 @@ fn text_encoding_denoising_and_decoding_end_where_they_are() {
 fn it_takes_less_than_a_step() {
     let mut order = long();
     (order.width, order.height) = (256, 256);
-    let pipeline = Pipeline::random(Shapes::TOY, cpu(), &Stop::default()).unwrap();
+    let mut pipeline = Pipeline::random(Shapes::TOY, cpu());
     let stop = Stop::default();
     let (mut asked, mut step_took) = (None, Duration::ZERO);
     let outcome = pipeline.make(&order, &stop, &mut |progress| {
@@ -89,8 +89,9 @@ fn it_takes_less_than_a_step() {
 fn loading_ends_too() {
     let stop = Stop::default();
     stop.stop();
-    assert!(matches!(
-        Pipeline::random(Shapes::TOY, cpu(), &stop),
-        Err(Error::Cancelled)
-    ));
+    let mut pipeline = Pipeline::random(Shapes::TOY, cpu());
+    assert!(matches!(pipeline.load(false, &stop), Err(Error::Cancelled)));
+    assert_eq!(pipeline.bytes(), 0);
+    let opened = Pipeline::open(&repository(), &[Shapes::TOY], "toy", cpu(), &stop);
+    assert!(matches!(opened, Err(Error::Cancelled)));
 }

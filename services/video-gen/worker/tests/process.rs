@@ -16,17 +16,17 @@ use tempfile::TempDir;
 
 use crate::parity::{order as parity_order, repository};
 
-const WORKER: &str = env!("CARGO_BIN_EXE_polyphony-video-worker");
+pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_polyphony-video-worker");
 const PATIENCE: Duration = Duration::from_secs(120);
 
-struct Worker {
+pub(crate) struct Worker {
     child: Child,
     commands: Option<ChildStdin>,
     events: Receiver<Event>,
 }
 
 impl Worker {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut program = Program::new(WORKER);
         program.args(["--device", "cpu"]);
         let worker = Self::of(program);
@@ -39,7 +39,7 @@ impl Worker {
         worker
     }
 
-    fn of(mut program: Program) -> Self {
+    pub(crate) fn of(mut program: Program) -> Self {
         let mut child = program
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,7 +61,7 @@ impl Worker {
         }
     }
 
-    fn say(&mut self, command: &Command) {
+    pub(crate) fn say(&mut self, command: &Command) {
         protocol::write(
             self.commands.as_mut().expect("the worker can be spoken with"),
             command,
@@ -77,7 +77,7 @@ impl Worker {
             .expect("the worker can be spoken with");
     }
 
-    fn generate(&mut self, order: &Order) {
+    pub(crate) fn generate(&mut self, order: &Order) {
         self.say(&Command::Generate {
             order: Box::new(order.clone()),
         });
@@ -88,7 +88,7 @@ impl Worker {
     }
 
     #[track_caller]
-    fn next(&self) -> Event {
+    pub(crate) fn next(&self) -> Event {
         self.events
             .recv_timeout(PATIENCE)
             .expect("the worker says something")
@@ -96,7 +96,7 @@ impl Worker {
 
     /// Events up to the end of an order.
     #[track_caller]
-    fn until_end(&self, id: &str) -> Vec<Event> {
+    pub(crate) fn until_end(&self, id: &str) -> Vec<Event> {
         let mut heard = Vec::new();
         loop {
             let event = self.next();
@@ -138,7 +138,7 @@ fn ends(child: &mut Child) -> bool {
     false
 }
 
-fn toy(folder: &Path, id: &str) -> Order {
+pub(crate) fn toy(folder: &Path, id: &str) -> Order {
     Order {
         id: id.into(),
         weights: Weights::Dummy { size: DummySize::Toy },
@@ -272,6 +272,7 @@ fn a_repository_is_loaded_used_and_unloaded() {
     worker.say(&Command::Load {
         model: model.clone(),
         weights: weights.clone(),
+        offload_text_encoder: false,
     });
     assert!(matches!(worker.next(), Event::Loading { model, .. } if model == "wan2.1-t2v-1.3b"));
     let Event::Loaded { bytes, .. } = worker.next() else {

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use polyphony_video_worker::error::Error;
-use polyphony_video_worker::protocol::FailureKind;
+use polyphony_video_worker::protocol::{FailureKind, Sampler};
 use polyphony_video_worker::shapes::Shapes;
 use polyphony_video_worker::stop::Stop;
 use polyphony_video_worker::wan::pipeline::Pipeline;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::parity::{cpu, repository};
+use crate::parity::{cpu, order, repository};
 
 /// A copy of the toy that can be damaged.
 fn copy() -> TempDir {
@@ -76,7 +76,9 @@ fn absent_files_are_named() {
 
 #[test]
 fn other_networks_are_refused_by_their_field() {
-    let cases: [(&str, &str, Value); 12] = [
+    let mut still = vec![1.0; 16];
+    still[3] = 0.0;
+    let cases: [(&str, &str, Value); 13] = [
         ("model_index.json", "_class_name", json!("LTXPipeline")),
         ("transformer/config.json", "num_layers", json!(3)),
         ("transformer/config.json", "num_layers", json!(-1)),
@@ -87,6 +89,7 @@ fn other_networks_are_refused_by_their_field() {
         ("text_encoder/config.json", "model_type", json!("t5")),
         ("vae/config.json", "is_residual", json!(true)),
         ("vae/config.json", "latents_std", json!([1.0])),
+        ("vae/config.json", "latents_std", json!(still)),
         ("vae/config.json", "base_dim", json!(0)),
         (
             "scheduler/scheduler_config.json",
@@ -222,4 +225,48 @@ fn indexes_that_leave_their_folder_are_refused() {
         index["weight_map"]["not.there"] = index["weight_map"]["proj_out.bias"].clone()
     });
     assert!(refused(folder.path()).contains("not.there"));
+}
+
+/// As many tokens as the encoder has, one of which has a number beyond them.
+#[test]
+fn tokens_beyond_the_table_are_refused() {
+    let folder = copy();
+    edit(&folder.path().join("tokenizer/tokenizer.json"), |tokenizer| {
+        tokenizer["post_processor"]["special_tokens"]["</s>"]["ids"] = json!([1_000_000]);
+    });
+    let mut pipeline =
+        Pipeline::open(folder.path(), &[Shapes::TOY], "the toy", cpu(), &Stop::default()).unwrap();
+    let refused = pipeline
+        .read(&order(Sampler::Unipc, 5.0), &Stop::default())
+        .expect_err("no such token");
+    assert_eq!(refused.kind(), FailureKind::Weights);
+    let said = refused.message();
+    assert!(
+        said.contains("tokenizer.json") && said.contains("1000000"),
+        "{said}"
+    );
+}
+
+/// Numbers may be anything; what comes of these is no video.
+#[test]
+fn weights_that_are_no_numbers_make_no_video() {
+    let folder = copy();
+    let index = folder
+        .path()
+        .join("transformer/diffusion_pytorch_model.safetensors.index.json");
+    let index: Value = serde_json::from_slice(&fs::read(index).unwrap()).unwrap();
+    let file = folder
+        .path()
+        .join("transformer")
+        .join(index["weight_map"]["proj_out.bias"].as_str().unwrap());
+    let mut bytes = fs::read(&file).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let begin = header["proj_out.bias"]["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[8 + length + begin..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&file, bytes).unwrap();
+    let mut pipeline =
+        Pipeline::open(folder.path(), &[Shapes::TOY], "the toy", cpu(), &Stop::default()).unwrap();
+    let outcome = pipeline.make(&order(Sampler::Unipc, 5.0), &Stop::default(), &mut |_| Ok(()));
+    assert!(matches!(outcome, Err(Error::NotNumbers)), "{outcome:?}");
 }

@@ -22,6 +22,7 @@ fn order(change: impl FnOnce(&mut Order)) -> Order {
         sampler: Sampler::Unipc,
         flow_shift: 3.0,
         vae_tiling: false,
+        offload_text_encoder: false,
         preview_every_steps: 0,
         preview_folder: None,
         output: PathBuf::from("a.mp4"),

@@ -1,6 +1,7 @@
-//! The decoder's convolutions, one by one: parameters, arithmetic, memory.
+//! The decoder's convolutions, one by one: parameters and arithmetic, and what they keep of the frames before.
 
-use crate::shapes::{LatentSize, SPATIAL_SCALE, VaeShape};
+use super::FP32;
+use crate::shapes::{LatentSize, VaeShape};
 
 /// A convolution, and where it stands.
 struct Convolution {
@@ -93,25 +94,14 @@ pub(super) fn flops(shape: &VaeShape, latents: &LatentSize) -> i64 {
         .sum()
 }
 
-/// Memory of decoding one frame of latents: what is kept of the frame before, and eight tensors of the widest place (what
-/// goes in and with the frames before it, the norm and its inner form, what comes out, the shortcut, and what a kernel lays
-/// out anew). Eight were counted on a processor; a GPU's kernels may differ.
-pub(super) fn activation_bytes(shape: &VaeShape, rows: i64, columns: i64) -> i64 {
-    let area = rows * columns;
-    let (convolutions, _) = walk(shape);
-    let position = |conv: &Convolution| conv.scale * conv.scale * area * 4;
-    let kept: i64 = convolutions
+/// What is kept of the frames before: two of each input of a convolution that looks back.
+pub(super) fn kept_bytes(shape: &VaeShape, area: i64) -> i64 {
+    walk(shape)
+        .0
         .iter()
         .filter(|conv| conv.cached)
-        .map(|conv| 2 * conv.from * position(conv))
-        .sum();
-    let widest = convolutions
-        .iter()
-        .map(|conv| conv.from.max(conv.to) * conv.frames * position(conv))
-        .max()
-        .unwrap_or(0);
-    debug_assert_eq!(convolutions.last().map(|conv| conv.scale), Some(SPATIAL_SCALE));
-    kept + 8 * widest
+        .map(|conv| 2 * conv.from * conv.scale * conv.scale * area * FP32)
+        .sum()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-// What a device's allocator holds, and giving back what it only keeps. `tch` has neither. The headers are LibTorch's own and
-// name no CUDA, so this compiles and links without it.
+// What the allocators of devices hold, and giving back what they only keep. `tch` has neither. The headers are LibTorch's own
+// and the C library's, and name no CUDA, so this compiles and links without it.
 
 #include <c10/core/CachingDeviceAllocator.h>
+#include <malloc.h>
 
 #include <cstdint>
 
@@ -65,4 +66,11 @@ void polyphony_empty_cache() noexcept {
   } catch (...) {
   }
 }
+
+// Tensors of 256 KiB and more are mapped, each for itself. A threshold that is set no longer grows by itself, as it does else
+// up to 32 MiB.
+void polyphony_map_tensors() noexcept { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
+
+// Gives back to the system what the heap keeps and does not use.
+void polyphony_trim_heap() noexcept { malloc_trim(0); }
 }

@@ -14,6 +14,10 @@ pub enum Command {
         model: String,
         /// Its weights.
         weights: Weights,
+        /// Its text encoder takes turns with the rest of it: now the weights are checked, and each part comes when an order
+        /// needs it.
+        #[serde(default)]
+        offload_text_encoder: bool,
     },
     /// Takes a model out of the device's memory: `unloaded`, also when it was not there.
     Unload {
@@ -96,6 +100,10 @@ pub struct Order {
     pub flow_shift: f32,
     /// Decode in tiles: slower, in less memory, with seams that are blended.
     pub vae_tiling: bool,
+    /// The text encoder is in memory while prompts are read and the rest of the model afterwards, never both: in less
+    /// memory, with time for loading. The bytes of the video are the same.
+    #[serde(default)]
+    pub offload_text_encoder: bool,
     /// A preview every so many steps; 0 is none.
     pub preview_every_steps: u32,
     /// Where previews are written: a folder that exists. None: the folder of `output`. Who reads them deletes them.

@@ -24,6 +24,9 @@ pub enum Event {
         total_memory_bytes: u64,
         /// How much of it is free now, in bytes.
         free_memory_bytes: u64,
+        /// What the worker takes of it besides models and videos, in bytes: its libraries, and what they keep or will. 0 on
+        /// a GPU, where only tensors are counted.
+        base_memory_bytes: u64,
         /// LibTorch's version, as "2.11.0".
         torch_version: String,
         /// What numbers transformers are computed in.
@@ -42,9 +45,9 @@ pub enum Event {
         model: String,
         /// Its weights.
         weights: Weights,
-        /// What its weights take of the device, in bytes.
+        /// What its weights take of the device at most at once, in bytes.
         bytes: u64,
-        /// How long it took; 0 when it was there.
+        /// How long it took; next to nothing when it was there.
         seconds: f64,
     },
     /// A model is no longer in memory.
@@ -62,6 +65,17 @@ pub enum Event {
         id: String,
         /// Which.
         stage: Stage,
+    },
+    /// A part of the model was brought into memory for an order, because it was not there.
+    PartLoaded {
+        /// The order's id.
+        id: String,
+        /// Which.
+        part: Part,
+        /// What it takes of the device, in bytes.
+        bytes: u64,
+        /// How long it took.
+        seconds: f64,
     },
     /// A denoising step is done.
     Step {
@@ -106,7 +120,7 @@ pub enum Event {
         sha256: String,
         /// Its frames.
         frames: u32,
-        /// The device's memory in use at the highest point, in bytes.
+        /// The device's memory in use at the highest point, `base_memory_bytes` included, in bytes.
         peak_memory_bytes: u64,
         /// What took how long.
         timings: Timings,
@@ -143,6 +157,16 @@ pub enum Stage {
     Encoding,
 }
 
+/// A part of a model that is in memory as a whole or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What makes vectors of prompts.
+    TextEncoder,
+    /// What makes a video of them.
+    TransformerAndVae,
+}
+
 /// What numbers transformers are computed in. The VAE is always FP32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -157,7 +181,7 @@ pub enum Precision {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timings {
-    /// Loading the model; 0 when it was in memory.
+    /// Loading the model or parts of it; 0 when it was in memory.
     pub load: f64,
     /// Reading the prompts.
     pub text_encoding: f64,

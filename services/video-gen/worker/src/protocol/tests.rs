@@ -22,6 +22,7 @@ fn order() -> Order {
         sampler: Sampler::Unipc,
         flow_shift: 3.0,
         vae_tiling: false,
+        offload_text_encoder: false,
         preview_every_steps: 0,
         preview_folder: None,
         output: PathBuf::from("/o/a.mp4"),
@@ -48,10 +49,11 @@ fn the_wire_is_what_it_was() {
         weights: Weights::Dummy {
             size: DummySize::Full,
         },
+        offload_text_encoder: true,
     };
     assert_eq!(
         serde_json::to_string(&load).unwrap(),
-        r#"{"command":"load","model":"m","weights":{"from":"dummy","size":"full"}}"#
+        r#"{"command":"load","model":"m","weights":{"from":"dummy","size":"full"},"offload_text_encoder":true}"#
     );
     let failed = Event::Failed {
         id: None,

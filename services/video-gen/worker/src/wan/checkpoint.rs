@@ -33,6 +33,8 @@ pub struct Checkpoint {
     keepers: Vec<Arc<Mmap>>,
     /// Who no longer wants the network.
     stop: Stop,
+    /// Nothing is brought into memory.
+    only_checked: bool,
 }
 
 #[derive(Debug)]
@@ -85,12 +87,19 @@ impl Checkpoint {
             bytes: 0,
             keepers: Vec::new(),
             stop: Stop::default(),
+            only_checked: false,
         }
     }
 
     /// Ends with [`Error::Cancelled`] when it is given up.
     pub fn heeding(mut self, stop: &Stop) -> Self {
         self.stop = stop.clone();
+        self
+    }
+
+    /// Checks each tensor that is taken and brings none into memory: what is built of it can only be dropped.
+    pub fn only_checked(mut self) -> Self {
+        self.only_checked = true;
         self
     }
 
@@ -214,6 +223,10 @@ impl Checkpoint {
             Source::Random => random::tensor(name, shape, kind, self.device.torch())?,
             Source::Files(files) => {
                 let mapped = files.tensor(name, shape)?;
+                if self.only_checked {
+                    self.taken.insert(name.to_owned());
+                    return Ok(Tensor::new());
+                }
                 let there = mapped
                     .tensor()
                     .f_to_device_(self.device.torch(), kind, false, false)

@@ -277,6 +277,10 @@ fn vae(folder: &Path) -> Result<(VaeShape, Vec<f32>, Vec<f32>)> {
             return Err(Error::weights(file, problem));
         }
     }
+    // Latents are divided by one over it: of 0 they would all be lost, and nothing would say so.
+    if config.latents_std.iter().any(|std| *std <= 0.0) {
+        return Err(Error::weights(file, "\"latents_std\" must be more than 0"));
+    }
     let shape = VaeShape {
         base_dim: config.base_dim,
         z_dim: config.z_dim,

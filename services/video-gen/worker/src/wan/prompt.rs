@@ -4,7 +4,7 @@
 //! white space is one space. ftfy would also put right text whose encoding was mistaken on the way; here text comes as
 //! UTF-8 and is taken at its word.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Tensor};
 use tokenizers::{Tokenizer, TruncationParams};
@@ -25,7 +25,14 @@ const FIRST: i64 = 3;
 #[derive(Debug)]
 pub enum Prompter {
     /// The model's own tokenizer.
-    Tokenizer(Box<Tokenizer>),
+    Tokenizer {
+        /// Where it comes from.
+        path: PathBuf,
+        /// It itself.
+        tokenizer: Box<Tokenizer>,
+        /// How many tokens the model has.
+        vocab_size: i64,
+    },
     /// Bytes as tokens: for weights that come from nowhere, which know no words.
     Bytes {
         /// How many tokens the model has.
@@ -66,24 +73,37 @@ impl Prompter {
             .with_truncation(Some(cut))
             .map_err(|error| refuse(format!("cannot be cut: {error}")))?
             .with_padding(None);
-        Ok(Self::Tokenizer(Box::new(tokenizer)))
+        Ok(Self::Tokenizer {
+            path,
+            tokenizer: Box::new(tokenizer),
+            vocab_size,
+        })
     }
 
     /// The tokens `[1, tokens]` of a prompt, with the mark of its end, at most [`TEXT_TOKENS`].
     ///
     /// # Errors
     ///
-    /// A prompt that the tokenizer fails on.
+    /// A prompt that the tokenizer fails on, or makes tokens of that the model has not.
     pub fn tokens(&self, prompt: &str, device: Device) -> Result<Tensor> {
         let prompt = clean(prompt);
         let tokens: Vec<i64> = match self {
-            Self::Tokenizer(tokenizer) => tokenizer
-                .encode(prompt, true)
-                .map_err(|error| Error::Torch(format!("the prompt cannot be cut into tokens: {error}")))?
-                .get_ids()
-                .iter()
-                .map(|id| i64::from(*id))
-                .collect(),
+            Self::Tokenizer {
+                path,
+                tokenizer,
+                vocab_size,
+            } => {
+                let cut = tokenizer.encode(prompt, true).map_err(|error| {
+                    Error::Torch(format!("the prompt cannot be cut into tokens: {error}"))
+                })?;
+                let tokens: Vec<i64> = cut.get_ids().iter().map(|id| i64::from(*id)).collect();
+                // How many tokens there are says nothing of their numbers; one beyond the table would end a GPU's context.
+                if let Some(token) = tokens.iter().find(|token| *token >= vocab_size) {
+                    let problem = format!("makes the token {token}; the text encoder has {vocab_size}");
+                    return Err(Error::weights(path, problem));
+                }
+                tokens
+            }
             Self::Bytes { vocab_size } => prompt
                 .bytes()
                 .map(|byte| FIRST + i64::from(byte) % (vocab_size - FIRST))

@@ -188,7 +188,7 @@ impl Transformer {
         let time = times.projected.narrow(0, step, 1);
         for (block, keys_and_values) in self.blocks.iter().zip(&prompts.blocks) {
             stop.check()?;
-            x = block.apply(&x, &time, keys_and_values, rope);
+            x = block.apply(x, &time, keys_and_values, rope);
         }
         let last = (&self.table + times.embedded.narrow(0, step, 1).unsqueeze(1)).to_kind(Kind::Float);
         let (shift, scale) = (last.select(1, 0).flatten(0, -1), last.select(1, 1).flatten(0, -1));

@@ -126,8 +126,8 @@ impl Block {
         );
         let x = x + self.o.apply(&mixed.transpose(1, 2).flatten(2, 3));
         let normed = rms_norm(&x, &self.feed_forward_norm);
-        let gated = self.gate.apply(&normed).gelu("tanh") * self.up.apply(&normed);
-        x + self.down.apply(&gated)
+        let mut gated = self.gate.apply(&normed).gelu_("tanh");
+        x + self.down.apply(&gated.g_mul_(&self.up.apply(&normed)))
     }
 }
 

@@ -8,7 +8,7 @@ use tch::Tensor;
 
 use super::checkpoint::{Checkpoint, Footing};
 use crate::error::Result;
-use crate::shapes::VaeShape;
+use crate::shapes::{SPATIAL_SCALE, VaeShape};
 use crate::stop::Stop;
 
 mod cache;
@@ -144,32 +144,46 @@ impl Decoder {
     fn decode_whole(&self, latents: &Tensor, stop: &Stop, told: &mut dyn FnMut()) -> Result<Tensor> {
         let mut cache = FeatureCache::default();
         let x = self.post_quant.apply(latents);
-        let parts = (0..latents.size()[2])
-            .map(|frame| {
-                let part = self.decode_part(&x.narrow(2, frame, 1), &mut cache, stop)?;
-                told();
-                Ok(part)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&parts, 2))
+        // Each part is put in its place: a list of them would be the video a second time when they are joined.
+        let video = self.empty(latents);
+        let mut begin = 0;
+        for frame in 0..x.size()[2] {
+            let part = self.decode_part(x.narrow(2, frame, 1), &mut cache, stop)?;
+            let frames = part.size()[2];
+            video.narrow(2, begin, frames).copy_(&part);
+            begin += frames;
+            told();
+        }
+        Ok(video)
     }
 
-    fn decode_part(&self, x: &Tensor, cache: &mut FeatureCache, stop: &Stop) -> Result<Tensor> {
+    /// Room for the frames of latents.
+    fn empty(&self, latents: &Tensor) -> Tensor {
+        let size = latents.size();
+        let doublings = self.levels.iter().filter_map(|level| level.upsample.as_ref());
+        let frames = 1 + (size[2] - 1) * doublings.map(Upsample::frames).product::<i64>();
+        let sides = [size[3], size[4]].map(|side| side * SPATIAL_SCALE);
+        Tensor::empty(
+            [size[0], 3, frames, sides[0], sides[1]],
+            (latents.kind(), latents.device()),
+        )
+    }
+
+    fn decode_part(&self, x: Tensor, cache: &mut FeatureCache, stop: &Stop) -> Result<Tensor> {
         cache.rewind();
         let mut x = self.conv_in.apply_cached(x, cache);
-        x = self.middle.apply(&x, cache);
+        x = self.middle.apply(x, cache);
         for level in &self.levels {
             for block in &level.blocks {
                 stop.check()?;
-                x = block.apply(&x, cache);
+                x = block.apply(x, cache);
             }
             if let Some(upsample) = &level.upsample {
-                x = upsample.apply(&x, cache);
+                x = upsample.apply(x, cache);
             }
         }
-        Ok(self
-            .conv_out
-            .apply_cached(&self.norm_out.apply(&x).silu_(), cache))
+        let activated = self.norm_out.activate_in_place(x);
+        Ok(self.conv_out.apply_cached(activated, cache))
     }
 }
 

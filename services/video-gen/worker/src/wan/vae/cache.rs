@@ -21,8 +21,8 @@ impl FeatureCache {
     }
 
     /// Puts the last two frames before `x`, `[batch, channels, frames, rows, columns]`, and keeps the last two of both.
-    /// Before the first frame there is darkness.
-    pub(super) fn extend(&mut self, x: &Tensor) -> Tensor {
+    /// Before the first frame there are zeros. It takes `x`, which then is free before the convolution begins.
+    pub(super) fn extend(&mut self, x: Tensor) -> Tensor {
         let place = self.place();
         let before = place.take().unwrap_or_else(|| {
             let size = x.size();
@@ -31,15 +31,15 @@ impl FeatureCache {
                 (x.kind(), x.device()),
             )
         });
-        let extended = Tensor::cat(&[&before, x], 2);
+        let extended = Tensor::cat(&[&before, &x], 2);
+        drop((before, x));
         let frames = extended.size()[2];
         // A copy, so that what is not looked back at is freed.
         *place = Some(extended.narrow(2, frames - LOOK_BACK, LOOK_BACK).copy());
         extended
     }
 
-    /// Whether a convolution comes by for the first time; it then is passed over, and looks back into darkness the next
-    /// time.
+    /// Whether a convolution comes by for the first time; it then is passed over, and looks back at zeros the next time.
     pub(super) fn begins(&mut self, x: &Tensor) -> bool {
         let place = self.place();
         let begins = place.is_none();

@@ -52,7 +52,7 @@ impl CausalConv3d {
     }
 
     /// With the frames that the cache has from before.
-    pub(super) fn apply_cached(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
+    pub(super) fn apply_cached(&self, x: Tensor, cache: &mut FeatureCache) -> Tensor {
         self.apply(&cache.extend(x))
     }
 
@@ -82,11 +82,29 @@ impl Norm {
     }
 
     pub(super) fn apply(&self, x: &Tensor) -> Tensor {
-        let length = x
-            .norm_scalaropt_dim(2.0, [1i64].as_slice(), true)
-            .clamp_min(1e-12);
-        (x / length * self.length).g_mul_(&self.gamma)
+        self.scaled(x / length(x))
     }
+
+    /// The norm, then SiLU.
+    pub(super) fn activate(&self, x: &Tensor) -> Tensor {
+        self.scaled(x / length(x)).silu_()
+    }
+
+    /// The same in the place of its input.
+    pub(super) fn activate_in_place(&self, mut x: Tensor) -> Tensor {
+        let length = length(&x);
+        self.scaled(x.g_div_(&length)).silu_()
+    }
+
+    fn scaled(&self, mut unit: Tensor) -> Tensor {
+        unit.g_mul_scalar_(self.length).g_mul_(&self.gamma)
+    }
+}
+
+/// The length of the vector of each place, and not zero.
+fn length(x: &Tensor) -> Tensor {
+    x.norm_scalaropt_dim(2.0, [1i64].as_slice(), true)
+        .clamp_min(1e-12)
 }
 
 // === impl Conv2d ===

@@ -59,12 +59,14 @@ impl Residual {
         })
     }
 
-    pub(super) fn apply(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
-        let inner = self.conv1.apply_cached(&self.norm1.apply(x).silu_(), cache);
-        let inner = self.conv2.apply_cached(&self.norm2.apply(&inner).silu_(), cache);
+    pub(super) fn apply(&self, x: Tensor, cache: &mut FeatureCache) -> Tensor {
+        let inner = self.conv1.apply_cached(self.norm1.activate(&x), cache);
+        let mut inner = self
+            .conv2
+            .apply_cached(self.norm2.activate_in_place(inner), cache);
         match &self.shortcut {
-            Some(shortcut) => inner + shortcut.apply(x),
-            None => inner + x,
+            Some(shortcut) => inner.g_add_(&shortcut.apply(&x)),
+            None => inner.g_add_(&x),
         }
     }
 }
@@ -82,17 +84,17 @@ impl Middle {
         })
     }
 
-    pub(super) fn apply(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
+    pub(super) fn apply(&self, x: Tensor, cache: &mut FeatureCache) -> Tensor {
         let x = self.before.apply(x, cache);
         let x = self.attend(&x) + x;
-        self.after.apply(&x, cache)
+        self.after.apply(x, cache)
     }
 
     /// Attention of each frame to itself, with one head.
     fn attend(&self, x: &Tensor) -> Tensor {
-        let images = Images::of(x);
-        let size = images.flat.size();
-        let qkv = self.to_qkv.apply(&self.norm.apply(&images.flat));
+        let images = to_images(x);
+        let size = images.size();
+        let qkv = self.to_qkv.apply(&self.norm.apply(&images));
         // `[frames, 1, places, 3 x channels]`.
         let parts = qkv
             .flatten(2, 3)
@@ -102,7 +104,7 @@ impl Middle {
             .chunk(3, -1);
         let mixed = attention(&parts[0], &parts[1], &parts[2], None, None);
         let mixed = mixed.squeeze_dim(1).transpose(1, 2).reshape(size.as_slice());
-        images.back(&self.proj.apply(&mixed))
+        to_video(&self.proj.apply(&mixed), x.size()[0])
     }
 }
 
@@ -127,19 +129,29 @@ impl Upsample {
         })
     }
 
-    pub(super) fn apply(&self, x: &Tensor, cache: &mut FeatureCache) -> Tensor {
+    /// How many frames it makes of one, after the first.
+    pub(super) fn frames(&self) -> i64 {
+        if self.time.is_some() { 2 } else { 1 }
+    }
+
+    pub(super) fn apply(&self, x: Tensor, cache: &mut FeatureCache) -> Tensor {
+        let batch = x.size()[0];
         let doubled = match &self.time {
             // The first frame of all stays one.
-            Some(time) if !cache.begins(x) => double_frames(&time.apply_cached(x, cache)),
-            _ => x.shallow_clone(),
+            Some(time) if !cache.begins(&x) => double_frames(&time.apply_cached(x, cache)),
+            _ => x,
         };
-        let images = Images::of(&doubled);
-        let size = images.flat.size();
-        let large = images
-            .flat
-            .internal_upsample_nearest_exact2d([2 * size[2], 2 * size[3]], 2.0, 2.0);
-        images.back(&self.conv.apply(&large))
+        let large = doubled_sides(doubled);
+        to_video(&self.conv.apply(&large), batch)
     }
+}
+
+/// Images `[batch x frames, channels, 2 x rows, 2 x columns]` of a video. It takes the video, which then is free before what
+/// comes next begins.
+fn doubled_sides(video: Tensor) -> Tensor {
+    let images = to_images(&video);
+    let size = images.size();
+    images.internal_upsample_nearest_exact2d([2 * size[2], 2 * size[3]], 2.0, 2.0)
 }
 
 /// `[batch, 2 x channels, frames, …]` to `[batch, channels, 2 x frames, …]`: the halves become frames in turn.
@@ -154,25 +166,12 @@ fn double_frames(x: &Tensor) -> Tensor {
     ])
 }
 
-/// A video as images, one a frame.
-struct Images {
-    batch: i64,
-    flat: Tensor,
+/// `[batch, channels, frames, rows, columns]` to `[batch x frames, channels, rows, columns]`.
+fn to_images(video: &Tensor) -> Tensor {
+    video.transpose(1, 2).flatten(0, 1)
 }
 
-// === impl Images ===
-
-impl Images {
-    /// `[batch, channels, frames, rows, columns]` to `[batch x frames, channels, rows, columns]`.
-    fn of(x: &Tensor) -> Self {
-        Self {
-            batch: x.size()[0],
-            flat: x.transpose(1, 2).flatten(0, 1),
-        }
-    }
-
-    /// Other images of the same frames, as a video.
-    fn back(&self, images: &Tensor) -> Tensor {
-        images.unflatten(0, [self.batch, -1]).transpose(1, 2)
-    }
+/// The other way.
+fn to_video(images: &Tensor, batch: i64) -> Tensor {
+    images.unflatten(0, [batch, -1]).transpose(1, 2)
 }

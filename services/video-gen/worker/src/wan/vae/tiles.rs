@@ -5,14 +5,14 @@ use tch::{Kind, Tensor};
 
 use super::Decoder;
 use crate::error::Result;
-use crate::estimate::TILE_PIXELS;
+use crate::estimate::{TILE_PIXELS, TILE_STRIDE_PIXELS};
 use crate::shapes::SPATIAL_SCALE;
 use crate::stop::Stop;
 
 /// Rows and columns of latents of a tile.
 const TILE: i64 = TILE_PIXELS / SPATIAL_SCALE;
 /// Rows and columns of latents from one tile to the next.
-const STRIDE: i64 = 192 / SPATIAL_SCALE;
+const STRIDE: i64 = TILE_STRIDE_PIXELS / SPATIAL_SCALE;
 /// Rows and columns of pixels that tiles share.
 const SHARED: i64 = (TILE - STRIDE) * SPATIAL_SCALE;
 
@@ -34,51 +34,57 @@ pub(super) fn decode(
     let parts = starts(rows).count() * starts(columns).count() * usize::try_from(size[2]).unwrap_or(0);
     let parts = u32::try_from(parts).unwrap_or(u32::MAX);
     let mut done = 0;
+    let video = decoder.empty(latents);
+    // Of the tiles above and of the one before, only what they share with the next is kept.
     let mut above: Vec<Tensor> = Vec::new();
-    let mut bands = Vec::new();
     for row in starts(rows) {
-        let mut tiles: Vec<Tensor> = Vec::new();
+        let (mut below, mut left) = (Vec::new(), None);
         for (index, column) in starts(columns).enumerate() {
             let piece =
                 latents
                     .narrow(3, row, TILE.min(rows - row))
                     .narrow(4, column, TILE.min(columns - column));
-            let mut tile = decoder.decode_whole(&piece, stop, &mut || {
+            let tile = decoder.decode_whole(&piece, stop, &mut || {
                 done += 1;
                 told(done, parts);
             })?;
             if let Some(above) = above.get(index) {
-                tile = blend(above, &tile, 3);
+                blend(above, &tile, 3);
             }
-            if let Some(left) = tiles.last() {
-                tile = blend(left, &tile, 4);
+            if let Some(left) = &left {
+                blend(left, &tile, 4);
             }
-            tiles.push(tile);
+            below.push(end(&tile, 3));
+            left = Some(end(&tile, 4));
+            let size = tile.size();
+            let own = [size[3], size[4]].map(|length| length.min(STRIDE * SPATIAL_SCALE));
+            video
+                .narrow(3, row * SPATIAL_SCALE, own[0])
+                .narrow(4, column * SPATIAL_SCALE, own[1])
+                .copy_(&tile.narrow(3, 0, own[0]).narrow(4, 0, own[1]));
         }
-        let own = STRIDE * SPATIAL_SCALE;
-        let cut: Vec<Tensor> = tiles
-            .iter()
-            .map(|tile| {
-                let size = tile.size();
-                tile.narrow(3, 0, own.min(size[3])).narrow(4, 0, own.min(size[4]))
-            })
-            .collect();
-        bands.push(Tensor::cat(&cut, 4));
-        above = tiles;
+        above = below;
     }
-    drop(above);
-    Ok(super::clamped(Tensor::cat(&bands, 3)))
+    Ok(super::clamped(video))
 }
 
-/// Lets the end of `before` fade into the beginning of `tile`, along an axis.
-fn blend(before: &Tensor, tile: &Tensor, axis: i64) -> Tensor {
+/// The end of a tile along an axis, as much of it as the next tile shares.
+fn end(tile: &Tensor, axis: i64) -> Tensor {
+    let length = tile.size()[axis as usize];
+    let shared = SHARED.min(length);
+    // A copy, so that the rest is freed.
+    tile.narrow(axis, length - shared, shared).copy()
+}
+
+/// Lets the end of the tile before fade into the beginning of `tile`, along an axis, in place.
+fn blend(before: &Tensor, tile: &Tensor, axis: i64) {
     let place = axis as usize;
     let (length, own) = (before.size()[place], tile.size()[place]);
-    let shared = SHARED.min(length).min(own);
+    let shared = length.min(own);
     let mut shape = [1; 5];
     shape[place] = shared;
     let fade = (Tensor::arange(shared, (Kind::Float, tile.device())) / shared as f64).view(shape);
-    let mixed =
-        before.narrow(axis, length - shared, shared) * (1.0 - &fade) + tile.narrow(axis, 0, shared) * fade;
-    Tensor::cat(&[mixed, tile.narrow(axis, shared, own - shared)], axis)
+    let mut begin = tile.narrow(axis, 0, shared);
+    let mixed = before.narrow(axis, length - shared, shared) * (1.0 - &fade) + &begin * fade;
+    begin.copy_(&mixed);
 }
