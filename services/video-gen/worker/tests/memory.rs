@@ -180,7 +180,7 @@ fn made(pipeline: &mut Pipeline, order: &Order) -> (Vec<Part>, Vec<u8>) {
             }
             Ok(())
         })
-        .unwrap();
+        .expect("it is made");
     (brought, frames.rgb)
 }
 
@@ -280,7 +280,7 @@ fn a_worker_tells_what_takes_turns_and_counts_its_loading() {
     assert!(timings.load > 0.0, "{timings:?}");
     worker.say(&Command::Unload {
         model: "wan".into(),
-        weights: weights.clone(),
+        weights,
     });
     assert!(
         matches!(worker.next(), Event::Unloaded { bytes: freed, .. } if freed == bytes.transformer_and_vae)
