@@ -147,10 +147,10 @@ impl Inner {
     /// now, not as it was when the order came.
     async fn acquired(&self, order: &Order) -> Result<InUse, Error> {
         let device = self.workshop.device().await?;
-        let model = catalogue::find(&order.model).map_err(|error| Error::Died(error.to_string()))?;
-        let (offload_text_encoder, _) = self.staged(order, model, &device);
+        // What is no model is refused below.
+        let model = catalogue::find(&order.model).ok();
         let order = Order {
-            offload_text_encoder,
+            offload_text_encoder: model.is_some_and(|model| self.staged(order, model, &device).0),
             ..order.clone()
         };
         self.models.acquire(&order).await
