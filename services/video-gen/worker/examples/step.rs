@@ -55,6 +55,7 @@ fn main() -> Result<()> {
     let times = transformer.embed_times(&[500.0]);
     let guided = transformer.read(&[input("without")?, input("with")?], &stop)?;
     let single = transformer.read(&[input("with")?], &stop)?;
+    let _kept = device.keep_freed();
     let mut out = io::stdout();
     writeln!(out, "ready")?;
     let mut flows = None;

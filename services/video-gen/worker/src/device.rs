@@ -78,7 +78,7 @@ impl Device {
             precision: precision.unwrap_or(usual),
         };
         if index.is_none() {
-            ffi::map_tensors();
+            ffi::map_tensors(true);
         }
         // The allocator tells nothing before it was used.
         drop(tch::Tensor::zeros([1], (Kind::Float, torch)));
@@ -169,6 +169,16 @@ impl Device {
         }
     }
 
+    /// Keeps the memory of tensors that were freed for the next ones, as a GPU's allocator always does: for steps, which ask for
+    /// the same again and again.
+    #[must_use = "it holds as long as this"]
+    pub fn keep_freed(&self) -> KeptFreed<'_> {
+        if self.index().is_none() {
+            ffi::map_tensors(false);
+        }
+        KeptFreed { device: self }
+    }
+
     /// Gives back what is kept for reuse, so that memory that was freed is free for others.
     pub fn release(&self) {
         match self.index() {
@@ -181,6 +191,23 @@ impl Device {
         match self.torch {
             TorchDevice::Cuda(index) => i8::try_from(index).ok(),
             _ => None,
+        }
+    }
+}
+
+/// While this lives, memory that was freed is kept; then it is given back.
+#[derive(Debug)]
+pub struct KeptFreed<'a> {
+    device: &'a Device,
+}
+
+// === impl KeptFreed ===
+
+impl Drop for KeptFreed<'_> {
+    fn drop(&mut self) {
+        if self.device.index().is_none() {
+            ffi::map_tensors(true);
+            ffi::trim_heap();
         }
     }
 }

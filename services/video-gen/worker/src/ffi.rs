@@ -20,7 +20,7 @@ unsafe extern "C" {
     fn polyphony_device_size(device: i8, free: *mut u64, total: *mut u64) -> bool;
     fn polyphony_reset_peak(device: i8);
     fn polyphony_empty_cache();
-    fn polyphony_map_tensors();
+    fn polyphony_map_tensors(each: bool);
     fn polyphony_trim_heap();
 }
 
@@ -91,12 +91,12 @@ pub(crate) fn empty_cache() {
     unsafe { polyphony_empty_cache() }
 }
 
-/// Lets each tensor on the processor have pages of its own, which go back to the system when it is freed. Else they lie in a
-/// heap, whose gaps make a video take half as much memory again, and nobody can tell how much before. It holds for the whole
-/// process, from now on.
-pub(crate) fn map_tensors() {
-    // SAFETY: takes nothing; sets a parameter of the C library's allocator.
-    unsafe { polyphony_map_tensors() }
+/// Lets each tensor on the processor have pages of its own, which go back to the system when it is freed; or, with `false`, lie in
+/// a heap that keeps them for the next ones. In a heap the gaps of a video take half as much memory again, and nobody can tell how
+/// much before; new pages for each tensor cost a denoising step a third of its time. It holds for the whole process, from now on.
+pub(crate) fn map_tensors(each: bool) {
+    // SAFETY: takes a flag; sets parameters of the C library's allocator.
+    unsafe { polyphony_map_tensors(each) }
 }
 
 /// Gives the system what the processor's heap keeps and does not use.

@@ -60,8 +60,12 @@ fn estimates_are_what_is_taken() {
         preview_every_steps: 1,
         ..sized(384, 256, 5)
     };
-    // Long and small, so that denoising is the most of it.
+    // Long ones leave most of a heap behind when they have been denoised.
     let long = sized(192, 112, 81);
+    let longer = Order {
+        num_inference_steps: 12,
+        ..sized(320, 192, 81)
+    };
     for order in [
         sized(192, 112, 17),
         sized(320, 192, 1),
@@ -69,6 +73,7 @@ fn estimates_are_what_is_taken() {
         tiled,
         glanced,
         long,
+        longer,
     ] {
         let measured = mebibytes(weigh(&order));
         let estimate = estimate(&Shapes::TOY, &Geometry::of(&order), Precision::Fp32);

@@ -67,9 +67,12 @@ void polyphony_empty_cache() noexcept {
   }
 }
 
-// Tensors of 256 KiB and more are mapped, each for itself. A threshold that is set no longer grows by itself, as it does else
-// up to 32 MiB.
-void polyphony_map_tensors() noexcept { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
+// Whether tensors of 256 KiB and more are mapped, each for itself, or all up to 32 MiB, which is the most that can be set, lie in
+// a heap that keeps 64 MiB for the next ones. Thresholds that are set no longer change by themselves.
+void polyphony_map_tensors(bool each) noexcept {
+  mallopt(M_MMAP_THRESHOLD, each ? 256 << 10 : 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, each ? 128 << 10 : 64 << 20);
+}
 
 // Gives back to the system what the heap keeps and does not use.
 void polyphony_trim_heap() noexcept { malloc_trim(0); }

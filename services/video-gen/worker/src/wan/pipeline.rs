@@ -281,6 +281,7 @@ impl Pipeline {
         told: &mut Told<'_>,
     ) -> Result<Tensor> {
         let transformer = &self.brought()?.transformer;
+        let _kept = self.device.keep_freed();
         let size = LatentSize::of(order.width, order.height, order.num_frames);
         let rope = Rope::new(transformer.shape(), &size, self.device.torch());
         let mut scheduler = Scheduler::new(order.sampler, order.num_inference_steps, order.flow_shift);
