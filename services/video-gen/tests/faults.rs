@@ -121,15 +121,17 @@ async fn a_worker_that_does_not_let_go_is_killed() {
 #[tokio::test]
 async fn a_deadline_ends_what_waits_and_what_runs() {
     let mut served = serve(&["jobs.lease=1s"]).await;
-    let soon = |prompt: &str| pb::GenerateVideoRequest {
+    let within = |millis: i32, prompt: &str| pb::GenerateVideoRequest {
         deadline_duration: Some(prost_types::Duration {
-            seconds: 0,
-            nanos: 300_000_000,
+            seconds: i64::from(millis / 1000),
+            nanos: millis % 1000 * 1_000_000,
         }),
         ..request(prompt)
     };
-    let running = served.begin(soon("slow one")).await.expect("begins");
-    let waiting = served.begin(soon("two")).await.expect("begins");
+    let running = served.begin(within(3_000, "slow one")).await.expect("begins");
+    served.until(&running.name, JobState::Running).await;
+    // Its deadline passes while the other still runs.
+    let waiting = served.begin(within(100, "two")).await.expect("begins");
     for video in [running, waiting] {
         let late = served.ended(&video.name).await;
         assert_eq!(late.state(), JobState::Failed);

@@ -4,6 +4,7 @@
 //! somebody who wants it to stop, its deadline, a worker that dies or falls silent, and this process that is to end.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use polyphony_error::Fault;
 use polyphony_jobs::{Draft, Error as JobsError, Held, Job, State, Vigil, Why};
@@ -11,7 +12,7 @@ use polyphony_video_worker::catalogue;
 use polyphony_video_worker::protocol::{Event, FailureKind, Order, Stage, Timings};
 use tokio::fs;
 use tokio::task;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::models::InUse;
@@ -21,6 +22,9 @@ use super::{FILE, Inner};
 use crate::domain::{Film, Maker, Plan, Preview, Progress, Told};
 use crate::error::Error;
 use crate::metrics;
+
+/// A worker that is to go while it loads is told so again after this long.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How work on a job came to its end.
 enum End {
@@ -112,16 +116,19 @@ impl Inner {
         let (alive, started) = (!self.workshop.is_dead(), self.workshop.started());
         let mut loading = std::pin::pin!(self.acquired(&told.plan.order));
         let silence = self.config.worker_silence.get();
-        let mut patience = Instant::now() + silence;
+        let (mut patience, mut parting) = (Instant::now() + silence, false);
         let loaded = loop {
             tokio::select! {
                 loaded = &mut loading => break loaded,
                 why = vigil.next() => {
                     patience = Instant::now() + self.config.cancel_timeout.get();
-                    if why == Why::Parting || self.models.in_memory().is_empty() {
+                    parting = why == Why::Parting || self.models.in_memory().is_empty();
+                    if parting {
                         self.workshop.part(Worker::stop);
                     }
                 }
+                // A load that had no worker yet has started one since.
+                () = sleep(AGAIN), if parting => self.workshop.part(Worker::stop),
                 () = sleep_until(patience) => {
                     tracing::warn!(job = vigil.held().job().id, "a model is not loaded in time, and its worker is killed");
                     patience = Instant::now() + silence;
