@@ -128,7 +128,9 @@ async fn a_deadline_ends_what_waits_and_what_runs() {
         }),
         ..request(prompt)
     };
-    let running = served.begin(within(1_000, "slow one")).await.expect("begins");
+    let mut long = within(2_000, "slow one");
+    long.spec.as_mut().expect("a spec").num_inference_steps = Some(200);
+    let running = served.begin(long).await.expect("begins");
     served.until(&running.name, JobState::Running).await;
     // Its deadline passes while the other still runs.
     let waiting = served.begin(within(100, "two")).await.expect("begins");
