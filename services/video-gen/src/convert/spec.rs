@@ -182,10 +182,6 @@ impl Asked {
             pb::Sampler::Unspecified | pb::Sampler::Unipc => Sampler::Unipc,
         };
         let order = Order {
-            // The job's, when it is begun.
-            id: "new".to_owned(),
-            model: model.id.to_owned(),
-            weights,
             prompt: self.prompt,
             negative_prompt: self
                 .negative_prompt
@@ -203,12 +199,8 @@ impl Asked {
                 .flow_shift
                 .unwrap_or_else(|| model.flow_shift(width, height)),
             vae_tiling: self.wan.vae_tiling.unwrap_or(false),
-            // That is the device's to say, when it is begun.
-            offload_text_encoder: false,
-            preview_every_steps: 0,
-            preview_folder: None,
-            output: std::path::PathBuf::new(),
-            receipt: String::new(),
+            // Its id is the job's, and whether the text encoder is offloaded the device's to say, when it is begun.
+            ..model.order("new", weights)
         };
         match model.check(&order) {
             Ok(()) => Ok(order),

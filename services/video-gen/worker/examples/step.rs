@@ -55,7 +55,6 @@ fn main() -> Result<()> {
     let times = transformer.embed_times(&[500.0]);
     let guided = transformer.read(&[input("without")?, input("with")?], &stop)?;
     let single = transformer.read(&[input("with")?], &stop)?;
-    let _kept = device.keep_freed();
     let mut out = io::stdout();
     writeln!(out, "ready")?;
     let mut flows = None;
@@ -66,7 +65,9 @@ fn main() -> Result<()> {
             other => bail!("\"{other}\" is no step"),
         };
         let began = Instant::now();
+        let kept = device.keep_freed();
         flows = Some(transformer.flow(&latents, &times, 0, prompts, &rope, &stop)?);
+        drop(kept);
         writeln!(out, "{}", began.elapsed().as_secs_f64())?;
     }
     Tensor::write_safetensors(

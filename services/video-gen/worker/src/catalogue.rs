@@ -2,7 +2,9 @@
 //!
 //! Nothing here looks at the disk; whether weights are there is the model store's to say.
 
-use crate::protocol::{DummySize, Order, Weights};
+use std::path::PathBuf;
+
+use crate::protocol::{DummySize, Order, Sampler, Weights};
 use crate::shapes::Shapes;
 
 mod check;
@@ -209,6 +211,40 @@ impl Model {
                 num_inference_steps: 50,
                 guidance_scale: 5.0,
             },
+        }
+    }
+
+    /// An order with these defaults, whose prompt and file are still to be said.
+    pub fn order(&self, id: &str, weights: Weights) -> Order {
+        let Defaults {
+            width,
+            height,
+            num_frames,
+            frame_rate,
+            num_inference_steps,
+            guidance_scale,
+        } = self.defaults(&weights);
+        Order {
+            id: id.to_owned(),
+            model: self.id.to_owned(),
+            weights,
+            prompt: String::new(),
+            negative_prompt: self.negative_prompt.to_owned(),
+            width,
+            height,
+            num_frames,
+            frame_rate,
+            seed: 0,
+            num_inference_steps,
+            guidance_scale,
+            sampler: Sampler::Unipc,
+            flow_shift: self.flow_shift(width, height),
+            vae_tiling: false,
+            offload_text_encoder: false,
+            preview_every_steps: 0,
+            preview_folder: None,
+            output: PathBuf::new(),
+            receipt: String::new(),
         }
     }
 

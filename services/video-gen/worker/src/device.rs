@@ -169,8 +169,8 @@ impl Device {
         }
     }
 
-    /// Keeps the memory of tensors that were freed for the next ones, as a GPU's allocator always does: for steps, which ask for
-    /// the same again and again.
+    /// Keeps the memory of tensors that were freed for the next ones, as a GPU's allocator always does: for a step, which asks
+    /// for the same again and again.
     #[must_use = "it holds as long as this"]
     pub fn keep_freed(&self) -> KeptFreed<'_> {
         if self.index().is_none() {

@@ -2,16 +2,15 @@
 //! and for telling what its card could do at best. Figures, no verdicts.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Instant;
 
 use tch::{Device as TorchDevice, Kind, Tensor};
 
-use crate::catalogue::{self, Model};
+use crate::catalogue;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::estimate::{self, Geometry};
-use crate::protocol::{DummySize, Order, Sampler, Weights};
+use crate::protocol::{DummySize, Order, Weights};
 use crate::stop::Stop;
 use crate::studio;
 use crate::wan::layers::attention;
@@ -119,7 +118,11 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
         pipeline.bytes() as f64 / 1e9,
         began.elapsed().as_secs_f64()
     ))?;
-    let order = order(model, weights);
+    let order = Order {
+        prompt: "a cat walks on the grass".into(),
+        num_inference_steps: STEPS,
+        ..model.order("prove", weights)
+    };
     let mut marks = vec![Instant::now()];
     let mut steps = Vec::new();
     let frames = pipeline.make(&order, &Stop::default(), &mut |progress| {
@@ -163,32 +166,6 @@ fn video(sizes: &Sizes, device: Device, say: &mut impl FnMut(String) -> Result<(
         before as f64 / 1e9,
         estimate.peak_memory_bytes as f64 / 1e9
     ))
-}
-
-fn order(model: &Model, weights: Weights) -> Order {
-    let defaults = model.defaults(&weights);
-    Order {
-        id: "prove".into(),
-        model: model.id.into(),
-        weights,
-        prompt: "a cat walks on the grass".into(),
-        negative_prompt: model.negative_prompt.into(),
-        width: defaults.width,
-        height: defaults.height,
-        num_frames: defaults.num_frames,
-        frame_rate: defaults.frame_rate,
-        seed: 1,
-        num_inference_steps: STEPS,
-        guidance_scale: defaults.guidance_scale,
-        sampler: Sampler::Unipc,
-        flow_shift: model.flow_shift(defaults.width, defaults.height),
-        vae_tiling: false,
-        offload_text_encoder: false,
-        preview_every_steps: 0,
-        preview_folder: None,
-        output: PathBuf::new(),
-        receipt: String::new(),
-    }
 }
 
 /// The best of five runs, after one that is not counted.

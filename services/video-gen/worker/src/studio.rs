@@ -13,7 +13,7 @@ use crate::catalogue::{self, Model};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::film::{self, Written};
-use crate::protocol::{DummySize, Event, Order, Sampler, Stage, Timings, VERSION, Weights};
+use crate::protocol::{DummySize, Event, Order, Stage, Timings, VERSION, Weights};
 use crate::shapes::Shapes;
 use crate::stop::Stop;
 use crate::wan::pipeline::{Pipeline, Progress};
@@ -226,26 +226,12 @@ pub(crate) fn warm_up(device: Device) -> Result<()> {
         .ok_or_else(|| Error::Torch("the catalogue is empty".into()))?;
     let weights = Weights::Dummy { size: DummySize::Toy };
     let order = Order {
-        id: "warm-up".into(),
-        model: model.id.into(),
         prompt: "a cat".into(),
-        negative_prompt: String::new(),
         width: 16,
         height: 16,
         num_frames: 5,
-        frame_rate: 16.0,
-        seed: 0,
         num_inference_steps: 2,
-        guidance_scale: 5.0,
-        sampler: Sampler::Unipc,
-        flow_shift: 3.0,
-        vae_tiling: false,
-        offload_text_encoder: false,
-        preview_every_steps: 0,
-        preview_folder: None,
-        output: PathBuf::new(),
-        receipt: String::new(),
-        weights,
+        ..model.order("warm-up", weights)
     };
     let mut pipeline = Pipeline::random(Shapes::TOY, device);
     pipeline.make(&order, &Stop::default(), &mut |_| Ok(())).map(drop)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use polyphony_video_worker::catalogue::models;
 use polyphony_video_worker::device::Device;
 use polyphony_video_worker::protocol::{DummySize, Order, Precision, Sampler, Weights};
 use polyphony_video_worker::shapes::{LatentSize, Shapes};
@@ -63,27 +64,19 @@ fn decoder() -> Decoder {
 
 pub(crate) fn order(sampler: Sampler, guidance_scale: f32) -> Order {
     let told = told();
+    let weights = Weights::Folder { path: repository() };
     Order {
-        id: "parity".into(),
-        model: "wan2.1-t2v-1.3b".into(),
-        weights: Weights::Folder { path: repository() },
         prompt: told["prompt"].as_str().expect("a sound fixture").into(),
         negative_prompt: told["negative_prompt"].as_str().expect("a sound fixture").into(),
         width: 48,
         height: 32,
         num_frames: 9,
-        frame_rate: 16.0,
         seed: 7,
         num_inference_steps: 4,
         guidance_scale,
         sampler,
         flow_shift: 3.0,
-        vae_tiling: false,
-        offload_text_encoder: false,
-        preview_every_steps: 0,
-        preview_folder: None,
-        output: PathBuf::new(),
-        receipt: String::new(),
+        ..models()[0].order("parity", weights)
     }
 }
 

@@ -3,30 +3,15 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::protocol::Sampler;
 
 fn order(change: impl FnOnce(&mut Order)) -> Order {
+    let weights = Weights::Dummy {
+        size: DummySize::Full,
+    };
     let mut order = Order {
-        id: "a".into(),
-        model: "wan2.1-t2v-1.3b".into(),
-        weights: Weights::Dummy { size: DummySize::Toy },
         prompt: "a cat".into(),
-        negative_prompt: String::new(),
-        width: 832,
-        height: 480,
-        num_frames: 81,
-        frame_rate: 16.0,
-        seed: 1,
-        num_inference_steps: 50,
-        guidance_scale: 5.0,
-        sampler: Sampler::Unipc,
-        flow_shift: 3.0,
-        vae_tiling: false,
-        offload_text_encoder: false,
-        preview_every_steps: 0,
-        preview_folder: None,
         output: PathBuf::from("a.mp4"),
-        receipt: String::new(),
+        ..models()[0].order("a", weights)
     };
     change(&mut order);
     order
@@ -59,14 +44,10 @@ fn defaults_can_be_made() {
     for model in models() {
         for size in [DummySize::Toy, DummySize::Full] {
             let weights = Weights::Dummy { size };
-            let defaults = model.defaults(&weights);
-            let order = order(|order| {
-                order.width = defaults.width;
-                order.height = defaults.height;
-                order.num_frames = defaults.num_frames;
-                order.num_inference_steps = defaults.num_inference_steps;
-                order.negative_prompt = model.negative_prompt.into();
-            });
+            let order = Order {
+                prompt: "a cat".into(),
+                ..model.order("a", weights)
+            };
             assert_eq!(model.check(&order), Ok(()));
         }
         for (width, height) in model.sizes {

@@ -281,7 +281,6 @@ impl Pipeline {
         told: &mut Told<'_>,
     ) -> Result<Tensor> {
         let transformer = &self.brought()?.transformer;
-        let _kept = self.device.keep_freed();
         let size = LatentSize::of(order.width, order.height, order.num_frames);
         let rope = Rope::new(transformer.shape(), &size, self.device.torch());
         let mut scheduler = Scheduler::new(order.sampler, order.num_inference_steps, order.flow_shift);
@@ -289,6 +288,7 @@ impl Pipeline {
         let mut latents = noise;
         for step in 0..order.num_inference_steps {
             let began = Instant::now();
+            let kept = self.device.keep_freed();
             let flows = transformer
                 .flow(&latents, &times, i64::from(step), prompts, &rope, stop)?
                 .to_kind(Kind::Float);
@@ -300,6 +300,7 @@ impl Pipeline {
             };
             let made = scheduler.step(&flow, &latents);
             latents = made.latents;
+            drop(kept);
             // So that the time is that of the step, and a cancel is not followed by work that is queued on the device.
             self.device.synchronize();
             let step = step + 1;
